@@ -1,0 +1,199 @@
+"""The checks: each a generator function over (object, world), with its page as docstring.
+
+A check lives in any module of this package and is found by walking it:
+
+    @check("SAT999", on="Pod", severity="error", stage="mount")
+    def pod_is_purple(pod, world):
+        '''The pod is purple.
+
+        ### What goes wrong
+        ...
+        ### How to fix it
+        ...
+        '''
+        if colour(pod) == "purple":
+            yield Finding("the pod is purple", at(pod, "spec.colour", "purple"), fix=Fix(...))
+
+Its name is the function's with dashes. A check never mentions permissions: what it may not look at
+raises Unseen from the world, and the engine reports that as skipped, never as fine.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ..world import Object, Unseen, World
+
+SEVERITIES = ("error", "warning", "hint")
+CERTAINTIES = ("certain", "likely", "possible")
+
+# Where in a token's life a fault bites, first things first: a fault of an earlier stage hides those
+# of the later ones, so it is the cause and they hang under it.
+STAGES = ("creation", "kubelet", "mount", "file", "token", "access")
+
+
+class Evidence(NamedTuple):
+    """A fact that was looked at: an object, the path of a field in it, and its value.
+
+    A value of None says that the field is not set; a path of "" speaks of the object itself.
+    ``here`` marks the place of the fault.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    path: str = ""
+    value: Any = None
+    here: bool = False
+
+
+class Fix(NamedTuple):
+    """What mends it: ``commands`` are shell lines that work as printed, in this order.
+
+    ``manifest`` is YAML to apply instead or besides; ``recreates`` says that pods are replaced.
+    """
+
+    summary: str
+    commands: tuple[str, ...] = ()
+    manifest: str = ""
+    recreates: bool = False
+
+
+class Finding(NamedTuple):
+    """A fault: one sentence, where it is, what shows it, how sure, what mends it.
+
+    Code, name, severity, stage and target are filled in by the engine.
+    """
+
+    message: str
+    object: Evidence
+    evidence: tuple[Evidence, ...] = ()
+    fix: Fix | None = None
+    certainty: str = "certain"
+    severity: str = ""
+    code: str = ""
+    name: str = ""
+    stage: str = ""
+    target: tuple[str, str, str] = ("", "", "")
+
+
+class Skipped(NamedTuple):
+    """A check that could not look: what it needed and why that could not be seen."""
+
+    code: str
+    name: str
+    what: str
+    why: str
+
+
+Function = Callable[[Object, World], Iterator[Finding]]
+
+
+class Check(NamedTuple):
+    """A registered check; ``on`` is the kind of object that it judges."""
+
+    code: str
+    name: str
+    on: str
+    severity: str
+    stage: str
+    title: str
+    function: Function
+
+    @property
+    def page(self) -> str:
+        """The documentation page, from the docstring."""
+        from inspect import getdoc
+
+        return getdoc(self.function) or ""
+
+
+registry: dict[str, Check] = {}
+
+
+def check(code: str, *, on: str, severity: str, stage: str) -> Callable[[Function], Function]:
+    """Registers a check function under a code that never changes its meaning."""
+
+    def register(function: Function) -> Function:
+        if code in registry:
+            raise ValueError(f"{code} is taken by {registry[code].name}")
+        title = (function.__doc__ or "").partition("\n")[0].strip()
+        name = function.__name__.replace("_", "-")
+        registry[code] = Check(code, name, on, severity, stage, title, function)
+        return function
+
+    return register
+
+
+def all_checks() -> list[Check]:
+    """All checks, by code. An empty registry is an error: it would call everything healthy."""
+    from importlib import import_module
+    from pkgutil import iter_modules
+
+    for module in iter_modules(__path__):
+        import_module(f"{__name__}.{module.name}")
+    if not registry:
+        raise RuntimeError("no checks found: the installation is broken")
+    return [registry[code] for code in sorted(registry)]
+
+
+def find_check(text: str) -> Check | None:
+    """The check of that code or name, in any case."""
+    wanted = text.strip().lower()
+    for item in all_checks():
+        if wanted in (item.code.lower(), item.name):
+            return item
+    return None
+
+
+def at(item: Object, path: str = "", value: Any = None, *, here: bool = False) -> Evidence:
+    """Evidence in an object at hand."""
+    metadata = item["metadata"]
+    return Evidence(
+        item.get("kind", ""), metadata.get("namespace", ""), metadata["name"], path, value, here
+    )
+
+
+def examine(
+    item: Object, world: World, target: tuple[str, str, str] | None = None
+) -> tuple[list[Finding], list[Skipped], int]:
+    """Runs the checks for an object's kind: (findings, what could not be looked at, checks run).
+
+    The findings are in the order of causes. ``target`` is what the user asked about, where that is
+    not the object itself.
+    """
+    metadata = item["metadata"]
+    target = target or (item["kind"], metadata.get("namespace", ""), metadata["name"])
+    findings: list[Finding] = []
+    skipped: list[Skipped] = []
+    ran = 0
+    for one in all_checks():
+        if one.on != item["kind"]:
+            continue
+        ran += 1
+        try:
+            for finding in one.function(item, world):
+                findings.append(
+                    finding._replace(
+                        code=one.code,
+                        name=one.name,
+                        severity=finding.severity or one.severity,
+                        stage=one.stage,
+                        target=target,
+                    )
+                )
+        except Unseen as unseen:
+            skipped.append(Skipped(one.code, one.name, unseen.what, unseen.why))
+    return order(findings), skipped, ran
+
+
+def order(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings in the order of causes: worst, surest and earliest in a token's life first."""
+    return sorted(
+        findings,
+        key=lambda finding: (
+            SEVERITIES.index(finding.severity),
+            STAGES.index(finding.stage),
+            CERTAINTIES.index(finding.certainty),
+            finding.code,
+        ),
+    )

@@ -1,0 +1,334 @@
+"""The service account of the pod is not there, is another than it was, or is the wrong one."""
+
+from collections.abc import Iterator
+
+from ..fixes import kubectl, patch_pod, restart
+from ..mounts import account_of, api_tokens, is_mirror
+from ..rbac import bindings_of
+from ..times import seconds, words
+from ..workloads import (
+    Owner,
+    controller_of,
+    creators,
+    finished,
+    is_live,
+    owner_of,
+    template_path,
+)
+from ..world import Object, Unseen, World
+from . import Evidence, Finding, Fix, at, check
+
+NOT_FOUND = "error looking up service account"
+
+
+def missing_account(pod: Object, world: World) -> Evidence | None:
+    """The pod's service account as evidence when it is not there."""
+    if is_mirror(pod):
+        return None
+    namespace = pod["metadata"].get("namespace", "")
+    name = account_of(pod)
+    if world.get("ServiceAccount", namespace, name) is not None:
+        return None
+    return Evidence("ServiceAccount", namespace, name, "", "not found", here=True)
+
+
+def near_name(namespace: str, name: str, world: World) -> str:
+    """An account of the namespace whose name is nearly the one asked for; empty without one."""
+    from difflib import get_close_matches
+
+    try:
+        names = [item["metadata"]["name"] for item in world.list("ServiceAccount", namespace)]
+    except Unseen:
+        return ""
+    # a prefix or suffix more or less is what charts do to names
+    for other in names:
+        if other != "default" and (other.endswith("-" + name) or name.endswith("-" + other)):
+            return str(other)
+    return next(iter(get_close_matches(name, names, 1, 0.8)), "")
+
+
+def refusal(owner: Owner, world: World) -> Evidence | None:
+    """The event by which a controller tells that the API server refused its pods."""
+    if owner.object is None:
+        return None
+    try:
+        for creator in creators(owner.object, world):
+            for event in world.events(owner.namespace, creator["metadata"]["name"]):
+                message = str(event.get("message", ""))
+                if event.get("reason") == "FailedCreate" and NOT_FOUND in message:
+                    return Evidence(
+                        creator["kind"],
+                        owner.namespace,
+                        creator["metadata"]["name"],
+                        "event FailedCreate",
+                        message[message.index(NOT_FOUND) :],
+                    )
+    except Unseen:
+        return None
+    return None
+
+
+def create_account(namespace: str, name: str, world: World) -> str:
+    """The command that makes a service account."""
+    return kubectl(world, namespace, "create", "serviceaccount", name)
+
+
+@check("SAT104", on="Pod", severity="error", stage="creation")
+def sa_not_found(pod: Object, world: World) -> Iterator[Finding]:
+    """The pods cannot be made, because their service account is not there.
+
+    ### What goes wrong
+
+    The pod template names a service account that does not exist in its namespace. The API server
+    refuses every pod with `error looking up service account NAMESPACE/NAME: serviceaccount "NAME"
+    not found`; the ReplicaSet, Job or StatefulSet says so in an event FailedCreate. An account of
+    the same name in another namespace does not count.
+
+    ### How to fix it
+
+    Create the service account, or name the one that was meant. Controllers try again by
+    themselves, after ever longer pauses; a restart of the rollout makes them try at once.
+    """
+    if is_live(pod):
+        return
+    missing = missing_account(pod, world)
+    if missing is None:
+        return
+    namespace, name = missing.namespace, missing.name
+    owner = owner_of(pod, world)
+    evidence = [missing]
+    if owner is not None:
+        path = ".".join((*(template_path(owner.object or {}) or ("spec", "template")), "spec"))
+        evidence.insert(
+            0, Evidence(owner.kind, namespace, owner.name, f"{path}.serviceAccountName", name)
+        )
+        event = refusal(owner, world)
+        if event:
+            evidence.append(event)
+    else:
+        evidence.insert(0, at(pod, "spec.serviceAccountName", name))
+    near = near_name(namespace, name, world)
+    if near:
+        evidence.append(Evidence("ServiceAccount", namespace, near, "", "is there"))
+        fix = patch_pod(
+            pod,
+            world,
+            {"serviceAccountName": near},
+            f"name {near}, which is there (if {name} is what you want, "
+            f"{create_account(namespace, name, world)!r})",
+        )
+    else:
+        fix = Fix(
+            "create it, and let the workload try again",
+            (create_account(namespace, name, world), *restart(pod, world)),
+        )
+    yield Finding(
+        f"no pod can be made: serviceaccount {name} does not exist in {namespace}",
+        missing,
+        tuple(evidence),
+        fix,
+    )
+
+
+@check("SAT105", on="Pod", severity="error", stage="token")
+def sa_deleted_after_pod(pod: Object, world: World) -> Iterator[Finding]:
+    """The service account was deleted while the pod was there.
+
+    ### What goes wrong
+
+    The pod was admitted, then its service account was deleted. Its token is refused with 401
+    Unauthorized a few seconds later, the kubelet cannot fetch another
+    (`failed to fetch token: serviceaccounts "NAME" not found`), and no new pod of the workload can
+    be made.
+
+    ### How to fix it
+
+    Create the account again, with its bindings if they went too, and make the pods anew: a token
+    names the uid of its account, so the old ones stay refused.
+    """
+    if not is_live(pod) or finished(pod):
+        return
+    missing = missing_account(pod, world)
+    if missing is None:
+        return
+    token = api_tokens(pod, world)
+    evidence = [at(pod, "spec.serviceAccountName", missing.name), missing]
+    yield Finding(
+        f"the token is refused: serviceaccount {missing.name} was deleted after the pod was made"
+        if token
+        else f"serviceaccount {missing.name} is gone: no pod like this one can be made any more",
+        missing,
+        tuple(evidence),
+        Fix(
+            "create the account again, then make the pods anew",
+            (
+                create_account(missing.namespace, missing.name, world),
+                *restart(pod, world),
+            ),
+            recreates=True,
+        ),
+    )
+
+
+# The kubelet fetches a token anew when 80 % of its life, or a day, have passed, looks once in a
+# sync period, and keeps what it has until then (pkg/kubelet/token/token_manager.go).
+REFRESH_SHARE = 0.8
+REFRESH_AT_MOST = 24 * 3600
+REFRESH_SLACK = 180
+
+
+@check("SAT106", on="Pod", severity="error", stage="token")
+def sa_recreated_token_stale(pod: Object, world: World) -> Iterator[Finding]:
+    """The service account was deleted and made again after the pod got its token.
+
+    ### What goes wrong
+
+    A token names the uid of its service account. When the account is replaced by another of the
+    same name, tokens made before are refused with 401 Unauthorized (`service account UID (…) does
+    not match claim (…)`). The kubelet does not notice: it replaces the token only when 80 % of its
+    life have passed, that is up to 48 minutes for the usual token.
+
+    ### How to fix it
+
+    Make the pods anew. Look for what deletes the account: a Helm hook, a redeployment that deletes
+    and applies, a restored backup.
+    """
+    if not is_live(pod) or finished(pod):
+        return
+    tokens = [file for file in api_tokens(pod, world) if file.lifetime is not None]
+    if not tokens:
+        return
+    namespace = pod["metadata"].get("namespace", "")
+    account = world.get("ServiceAccount", namespace, account_of(pod))
+    if account is None:
+        return
+    made = account["metadata"].get("creationTimestamp", "")
+    if not made or made <= pod["metadata"].get("creationTimestamp", ""):
+        return
+    lifetime = min(file.lifetime or 0 for file in tokens)
+    refreshed = min(lifetime * REFRESH_SHARE, REFRESH_AT_MOST) + REFRESH_SLACK
+    age = world.now() - seconds(made)
+    if age > refreshed:
+        return
+    here = at(account, "metadata.creationTimestamp", made, here=True)
+    yield Finding(
+        f"the token is stale: serviceaccount {here.name} was made again {words(age)} ago, "
+        "after the pod got its token",
+        here,
+        (
+            at(
+                pod,
+                "metadata.creationTimestamp",
+                pod["metadata"].get("creationTimestamp"),
+            ),
+            here,
+            at(account, "metadata.uid", account["metadata"].get("uid")),
+        ),
+        Fix("make the pods anew", tuple(restart(pod, world)), recreates=True),
+        # a kubelet that was restarted since then has fetched a new token
+        certainty="likely",
+    )
+
+
+MISPLACED_AT = (("spec",), ("spec", "template"), ("spec", "jobTemplate"), ("metadata",), ())
+
+
+def misplaced(workload: Object, pod: Object) -> tuple[str, str] | None:
+    """A service account name at a place, or in a spelling, that the API server drops.
+
+    Returns (path, name). Only manifests show it: what is stored has lost it.
+    """
+    places: list[tuple[tuple[str, ...], Object]] = []
+    if workload.get("kind") != "Pod":
+        for path in MISPLACED_AT:
+            here: object = workload
+            for field in path:
+                here = here.get(field) if isinstance(here, dict) else None
+            if isinstance(here, dict):
+                places.append((path, here))
+    template = template_path(workload)
+    for fields, place in places:
+        for key in ("serviceAccountName", "serviceAccount"):
+            if isinstance(place.get(key), str):
+                return ".".join((*fields, key)), place[key]
+    for key, value in pod["spec"].items():
+        plain = key.lower().replace("_", "").replace("-", "")
+        if (
+            isinstance(value, str)
+            and plain in ("serviceaccountname", "serviceaccount")
+            and key not in ("serviceAccountName", "serviceAccount")
+        ):
+            return ".".join((*template, "spec", key)), value
+    return None
+
+
+def namesakes(pod: Object, owner: Owner | None) -> set[str]:
+    """The names by which a workload's own service account would be known."""
+    labels = pod["metadata"].get("labels") or {}
+    names = {pod["metadata"]["name"]}
+    if owner is not None:
+        names.add(owner.name)
+    elif (reference := controller_of(pod)) is not None:
+        names.add(reference["name"])
+    names |= {
+        labels[key]
+        for key in ("app", "app.kubernetes.io/name", "app.kubernetes.io/instance", "k8s-app")
+        if labels.get(key)
+    }
+    return names
+
+
+@check("SAT107", on="Pod", severity="warning", stage="access")
+def unexpected_default_sa(pod: Object, world: World) -> Iterator[Finding]:
+    """The pod runs as `default`, though an account seems to be meant for it.
+
+    ### What goes wrong
+
+    `serviceAccountName` is missing from the pod spec, misspelt, or stands at the wrong level
+    (`spec.serviceAccountName` of a Deployment instead of `spec.template.spec`), where the API
+    server drops it unless validation is strict. The pod then runs as `default`, and what it asks
+    is refused: `User "system:serviceaccount:NAMESPACE:default" cannot …`.
+
+    ### How to fix it
+
+    Set `spec.template.spec.serviceAccountName` (in a Pod `spec.serviceAccountName`, in a CronJob
+    `spec.jobTemplate.spec.template.spec.serviceAccountName`).
+    """
+    if is_mirror(pod) or finished(pod) or account_of(pod) != "default":
+        return
+    namespace = pod["metadata"].get("namespace", "")
+    owner = owner_of(pod, world)
+    workload = owner.object if owner is not None and owner.object is not None else pod
+    wrong = misplaced(workload, pod)
+    if wrong:
+        path, name = wrong
+        here = at(workload, path, name, here=True)
+        yield Finding(
+            f"the pod runs as default: {path} is not where the account's name belongs",
+            here,
+            (here, at(pod, "spec.serviceAccountName", pod["spec"].get("serviceAccountName"))),
+            patch_pod(
+                pod, world, {"serviceAccountName": name}, f"name {name} in the pod's own spec"
+            ),
+            severity="error",
+        )
+        return
+    if not api_tokens(pod, world):
+        return
+    names = namesakes(pod, owner)
+    meant = sorted(
+        item["metadata"]["name"]
+        for item in world.list("ServiceAccount", namespace)
+        if item["metadata"]["name"] != "default" and item["metadata"]["name"] in names
+    )
+    if len(meant) != 1 or any(bindings_of(world, namespace, "default")):
+        return
+    name = meant[0]
+    here = at(pod, "spec.serviceAccountName", "default", here=True)
+    yield Finding(
+        f"the pod runs as default, though there is a serviceaccount {name}",
+        here,
+        (here, Evidence("ServiceAccount", namespace, name, "", "is there, not used by this pod")),
+        patch_pod(pod, world, {"serviceAccountName": name}, f"run as {name} (pods are recreated)"),
+        certainty="likely",
+    )

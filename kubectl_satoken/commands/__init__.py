@@ -1,0 +1,1 @@
+"""The verbs: each module has HELP, DESCRIPTION, EPILOG, add_arguments and run."""

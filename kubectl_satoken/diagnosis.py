@@ -1,0 +1,223 @@
+"""From targets to a report: which objects are examined, and what the findings have in common."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from .admission import ROOT_CA_CONFIG_MAP
+from .checks import Finding, Skipped, examine, order
+from .errors import NotFound
+from .mounts import TOKEN_SECRET_TYPE, account_of, api_tokens
+from .rbac import user_of
+from .targets import Target, admitted, fetch, pods_for
+from .workloads import finished, is_live, owner_of, template_path
+from .world import Object, Unseen, Want, World
+
+Name = tuple[str, str, str]
+
+
+class Token(NamedTuple):
+    """A token that a container has: for whom, where, how long (seconds; None: for ever)."""
+
+    target: Name
+    pod: str
+    user: str
+    container: str
+    path: str
+    audience: str
+    lifetime: int | None
+    secret: str
+
+
+class Cause(NamedTuple):
+    """A finding, and how many pods it was found on (0: none is there yet)."""
+
+    finding: Finding
+    affected: int
+
+
+class Report(NamedTuple):
+    """What doctor has to say, in the order of causes."""
+
+    targets: list[Name]
+    causes: list[Cause]
+    skipped: list[Skipped]
+    tokens: list[Token]
+    notes: list[tuple[Name, str]]
+    checked: int
+
+
+def wants(targets: Sequence[Target], namespace: str) -> Iterator[Want]:
+    """What a diagnosis reads in any case, so that it can be fetched at once."""
+    for target in targets:
+        yield Want(target.kind, namespace, target.name)
+    yield Want("ServiceAccount", namespace)
+    yield Want("ConfigMap", namespace, ROOT_CA_CONFIG_MAP)
+    yield Want("RoleBinding", namespace)
+    yield Want("ClusterRoleBinding")
+    for target in targets:
+        if target.kind == "Pod":
+            yield Want("Event", namespace, target.name)
+
+
+def diagnose(targets: Sequence[Target], namespace: str, world: World) -> Report:
+    """Examines the targets. Raises NotFound when one of them is not there and nothing tells why."""
+    world.prepare(wants(targets, namespace))
+    return combine(examine_target(target, namespace, world) for target in targets)
+
+
+def diagnose_objects(objects: Iterable[Object], world: World) -> Report:
+    """Examines all of these that have a pod template, are pods or token Secrets."""
+    return combine(
+        examine_item(item, world)
+        for item in objects
+        if item["kind"] in ("Pod", "Secret") or template_path(item)
+    )
+
+
+def combine(parts: Iterable[Report]) -> Report:
+    """One report from those of the single targets, each cause in it once."""
+    report = Report([], [], [], [], [], 0)
+    causes: dict[object, Cause] = {}
+    for part in parts:
+        for cause in part.causes:
+            key = (cause.finding.code, cause.finding.object, cause.finding.message)
+            known = causes.get(key)
+            causes[key] = (
+                cause
+                if known is None
+                else known._replace(affected=max(known.affected, cause.affected))
+            )
+        for skip in part.skipped:
+            if skip not in report.skipped:
+                report.skipped.append(skip)
+        report = report._replace(checked=report.checked + part.checked)
+        report.targets.extend(part.targets)
+        report.tokens.extend(part.tokens)
+        report.notes.extend(part.notes)
+    ranked = order([cause.finding for cause in causes.values()])
+    affected = {id(cause.finding): cause.affected for cause in causes.values()}
+    return report._replace(causes=[Cause(finding, affected[id(finding)]) for finding in ranked])
+
+
+def examine_target(target: Target, namespace: str, world: World) -> Report:
+    """Examines a target; a pod that is not there by the workload that could not make it."""
+    try:
+        item = fetch(target, namespace, world)
+    except NotFound:
+        if target.kind != "Pod":
+            raise
+        workload = failed_creator(target.name, namespace, world)
+        if workload is None:
+            raise
+        item = workload
+    return examine_item(item, world)
+
+
+def failed_creator(pod: str, namespace: str, world: World) -> Object | None:
+    """The workload that tells by an event that it could not make a pod of such a name."""
+    try:
+        events = list(world.list("Event", namespace))
+    except Unseen:
+        return None
+    for event in events:
+        if event.get("reason") != "FailedCreate":
+            continue
+        about = event.get("involvedObject") or {}
+        name = about.get("name", "")
+        if pod != name and not pod.startswith(f"{name}-"):
+            continue
+        try:
+            item = world.get(about.get("kind", ""), namespace, name, about.get("apiVersion", ""))
+            if item is None:
+                continue
+            owner = owner_of({"metadata": {**item["metadata"], "name": name}}, world)
+        except Unseen:
+            continue
+        return owner.object if owner is not None and owner.object is not None else item
+    return None
+
+
+def examine_item(item: Object, world: World) -> Report:
+    """Examines an object and what belongs to it: a workload's pods, a pod's token Secrets."""
+    metadata = item["metadata"]
+    name: Name = (item["kind"], metadata.get("namespace", ""), metadata["name"])
+    report = Report([name], [], [], [], [], 0)
+    found: dict[tuple[str, str], Cause] = {}
+    checked = 0
+    for subject in subjects(item, world, report):
+        findings, skipped, ran = examine(subject, world, name)
+        checked = max(checked, ran) if subject["kind"] == "Pod" else checked + ran
+        for skip in skipped:
+            if skip not in report.skipped:
+                report.skipped.append(skip)
+        alive = subject["kind"] == "Pod" and is_live(subject)
+        for finding in findings:
+            # the pods of one workload have one fault, however many they are
+            key = (finding.code, "" if subject["kind"] == "Pod" else finding.object.name)
+            known = found.get(key)
+            if known is None or (alive and not known.affected):
+                found[key] = Cause(finding, int(alive))
+            elif alive:
+                found[key] = known._replace(affected=known.affected + 1)
+        if subject["kind"] == "Pod" and (alive or item["kind"] == "Pod"):
+            report.tokens.extend(tokens_of(subject, name, world))
+            if finished(subject):
+                report.notes.append(
+                    (name, f"{subject['metadata']['name']} has ended: nothing renews its token")
+                )
+    ranked = order([cause.finding for cause in found.values()])
+    affected = {id(cause.finding): cause.affected for cause in found.values()}
+    return report._replace(
+        causes=[Cause(finding, affected[id(finding)]) for finding in ranked], checked=checked
+    )
+
+
+def subjects(item: Object, world: World, report: Report) -> Iterator[Object]:
+    """What is examined for an object: its pods, and the token Secrets that come with them."""
+    metadata = item["metadata"]
+    namespace = metadata.get("namespace", "")
+    secrets: dict[str, None] = {}
+    if item["kind"] == "Secret":
+        yield item
+        return
+    try:
+        if item["kind"] == "ServiceAccount":
+            pods: Iterable[Object] = (
+                admitted(pod, world)
+                for pod in world.list("Pod", namespace)
+                if account_of(pod) == metadata["name"]
+            )
+        else:
+            pods = pods_for(item, world)
+        for pod in pods:
+            yield pod
+            for volume in pod["spec"].get("volumes") or []:
+                secret = (volume.get("secret") or {}).get("secretName")
+                if secret:
+                    secrets[secret] = None
+    except Unseen as unseen:
+        report.skipped.append(Skipped("", "pods", unseen.what, unseen.why))
+    for secret in secrets:
+        try:
+            stored = world.get("Secret", namespace, secret)
+        except Unseen as unseen:
+            report.skipped.append(Skipped("", "secrets", unseen.what, unseen.why))
+            continue
+        if stored is not None and stored.get("type") == TOKEN_SECRET_TYPE:
+            yield stored
+
+
+def tokens_of(pod: Object, name: Name, world: World) -> Iterator[Token]:
+    """The tokens for the API server that a pod has."""
+    namespace = pod["metadata"].get("namespace", "")
+    for file in api_tokens(pod, world):
+        yield Token(
+            name,
+            pod["metadata"]["name"],
+            user_of(namespace, account_of(pod)),
+            file.container,
+            file.path,
+            file.audience,
+            file.lifetime,
+            file.secret,
+        )

@@ -1,0 +1,170 @@
+"""Fixes as shell lines that work as printed.
+
+A pod cannot be changed, so what is patched is the template that it was made from; a pod that stands
+alone, and a Job, are replaced.
+"""
+
+import json
+from typing import Any
+
+from .checks import Fix
+from .workloads import Owner, is_live, owner_of, template_pod
+from .world import KINDS, Object, World
+
+# What the Job controller writes into a Job, and refuses to find in a new one.
+JOB_GENERATED = ("controller-uid", "batch.kubernetes.io/controller-uid")
+
+
+def kubectl(world: World, namespace: str, *words: str) -> str:
+    """A kubectl command line for the cluster and namespace that was looked at, quoted for a shell."""
+    from shlex import join
+
+    scope = ["-n", namespace] if namespace else []
+    return join(["kubectl", *world.flags, *scope, *words])
+
+
+def dumps(value: Any) -> str:
+    """JSON as short as it gets, for a command line."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def pipe(*lines: str) -> str:
+    """Commands joined by pipes, one on each line, still valid when copied into a shell."""
+    return " |\n  ".join(lines)
+
+
+def patch_pod(pod: Object, world: World, patch: Object, summary: str) -> Fix:
+    """A fix that merges ``patch`` into the pod spec, where that is possible.
+
+    The patch is a strategic merge patch, so lists of containers, volumes and mounts are merged by
+    their keys (name, mountPath) and need no index.
+    """
+    owner = owner_of(pod, world)
+    namespace = pod["metadata"].get("namespace", "")
+    name = pod["metadata"]["name"]
+    if owner is not None and is_live(pod) and has_already(owner, patch):
+        # the template was mended since the pod was made from it
+        return Fix(f"{summary}: the template says so already", tuple(restart(pod, world)), "", True)
+    if owner is None:
+        commands = [replace(world, namespace, "pod", name, {"spec": {**patch, "nodeName": None}})]
+    elif owner.kind == "Job":
+        commands = [replace(world, namespace, "job", owner.name, job_patch(owner, patch))]
+    else:
+        nested = nest(owner, patch)
+        words = ["patch", owner.resource, owner.name]
+        if owner.kind not in KINDS:
+            if has_list(patch):
+                # only the built-in types know how to merge lists, so this is a person's work
+                return Fix(summary, (kubectl(world, namespace, "edit", *words[1:]),), "", True)
+            words.append("--type=merge")
+        commands = [kubectl(world, namespace, *words, "-p", dumps(nested))]
+        commands += nudge(pod, owner, world)
+    return Fix(summary, tuple(commands), recreates=True)
+
+
+def has_already(owner: Owner, patch: Object) -> bool:
+    """Whether the owner's template has all that a patch of plain fields would set."""
+    template = template_pod(owner.object) if owner.object else None
+    return template is not None and all(
+        not isinstance(value, dict | list) and template["spec"].get(field) == value
+        for field, value in patch.items()
+    )
+
+
+def nest(owner: Owner, patch: Object) -> Object:
+    """A patch of the pod spec as a patch of the whole owner."""
+    path = ("spec", "jobTemplate", "spec", "template") if owner.kind == "CronJob" else ()
+    nested: Object = {"spec": patch}
+    for field in reversed(path or ("spec", "template")):
+        nested = {field: nested}
+    return nested
+
+
+def has_list(value: Any) -> bool:
+    """Whether a patch holds a list anywhere."""
+    if isinstance(value, dict):
+        return any(has_list(item) for item in value.values())
+    return isinstance(value, list)
+
+
+def replace(world: World, namespace: str, kind: str, name: str, patch: Object | None) -> str:
+    """Deletes an object and makes it again, with a patch on the way."""
+    lines = [kubectl(world, namespace, "get", kind, name, "-o", "json")]
+    if patch:
+        # local: kubectl patches the text in the pipe and asks no server, so it needs no flags
+        lines.append(f"kubectl patch --local -f - -o json -p {quote(dumps(patch))}")
+    lines.append(kubectl(world, namespace, "replace", "--force", "-f", "-"))
+    return pipe(*lines)
+
+
+def quote(text: str) -> str:
+    """One word for a shell."""
+    from shlex import quote as shell_quote
+
+    return shell_quote(text)
+
+
+def job_patch(owner: Owner, patch: Object) -> Object:
+    """A patch of a Job that lets it be made again: without what its controller generated."""
+    generated: Object = dict.fromkeys(JOB_GENERATED)
+    return {
+        "metadata": {"labels": generated},
+        "spec": {
+            "selector": None,
+            "template": {"metadata": {"labels": generated}, "spec": patch},
+        },
+    }
+
+
+def nudge(pod: Object, owner: Owner, world: World) -> list[str]:
+    """What it takes, after a template was patched, for the pod to be replaced.
+
+    Deployments and DaemonSets replace their pods by themselves. ReplicaSets never do, a
+    StatefulSet waits for a pod that is not ready for ever, and OnDelete means what it says.
+    """
+    if not is_live(pod):
+        return []
+    spec = (owner.object or {}).get("spec") or {}
+    by_hand = owner.kind in ("ReplicaSet", "ReplicationController") or (
+        (spec.get("updateStrategy") or {}).get("type") == "OnDelete"
+    )
+    stuck = owner.kind == "StatefulSet" and not is_ready(pod)
+    if not by_hand and not stuck:
+        return []
+    return [kubectl(world, pod["metadata"]["namespace"], "delete", "pod", pod["metadata"]["name"])]
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether the pod's Ready condition is true."""
+    return any(
+        condition.get("type") == "Ready" and condition.get("status") == "True"
+        for condition in (pod.get("status") or {}).get("conditions") or []
+    )
+
+
+def restart(pod: Object, world: World) -> list[str]:
+    """The commands that make a pod, and those made like it, anew."""
+    owner = owner_of(pod, world)
+    namespace = pod["metadata"].get("namespace", "")
+    name = pod["metadata"]["name"]
+    if owner is None:
+        if not is_live(pod):
+            return []
+        return [replace(world, namespace, "pod", name, {"spec": {"nodeName": None}})]
+    if owner.kind in ("Deployment", "DaemonSet", "StatefulSet"):
+        commands = [
+            kubectl(world, namespace, "rollout", "restart", f"{owner.resource}/{owner.name}")
+        ]
+        return commands + nudge(pod, owner, world)
+    if not is_live(pod):
+        return []
+    return [kubectl(world, namespace, "delete", "pod", name)]
+
+
+def and_manifest(world: World, manifest: Object, summary: str) -> Fix:
+    """A fix that applies a manifest: the command carries it, so that it can be pasted as it is."""
+    import yaml
+
+    text = yaml.safe_dump(manifest, sort_keys=False, default_flow_style=False)
+    command = f"{kubectl(world, '', 'apply', '-f', '-')} <<'EOF'\n{text}EOF"
+    return Fix(summary, (command,), manifest=text)

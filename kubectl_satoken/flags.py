@@ -1,0 +1,108 @@
+"""The flags that every kubectl command has, and what becomes of them."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from .world import Sealed
+
+if TYPE_CHECKING:
+    from .kubeconfig import Overrides
+
+# (flag, destination, help); the words are those of `kubectl options`
+VALUES = (
+    ("--kubeconfig", "kubeconfig", "path to the kubeconfig file to use"),
+    ("--context", "context", "the name of the kubeconfig context to use"),
+    ("--cluster", "cluster", "the name of the kubeconfig cluster to use"),
+    ("--user", "user", "the name of the kubeconfig user to use"),
+    ("--as", "as_user", "username to impersonate for the operation"),
+    ("--as-uid", "as_uid", "UID to impersonate for the operation"),
+    ("--certificate-authority", "certificate_authority", "path to a cert file for the authority"),
+    ("--client-certificate", "client_certificate", "path to a client certificate file for TLS"),
+    ("--client-key", "client_key", "path to a client key file for TLS"),
+    ("--tls-server-name", "tls_server_name", "server name to use for certificate validation"),
+    (
+        "--request-timeout",
+        "request_timeout",
+        "how long to wait for a single server request (1s, 2m, 3h); 0 means for ever",
+    ),
+    ("--token", "token", "bearer token for authentication to the API server"),
+)
+
+# Those that decide which cluster is reached: printed fixes repeat them. Whom the user plays, and
+# with what credentials, is not repeated: a token never is, and who may look may not mend.
+SCOPE = ("kubeconfig", "context", "cluster", "server")
+
+
+def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds kubectl's global flags."""
+    group = parser.add_argument_group("cluster, as with kubectl")
+    group.add_argument("-n", "--namespace", help="the namespace scope for this request")
+    group.add_argument("-s", "--server", help="the address and port of the API server")
+    for flag, name, text in VALUES:
+        group.add_argument(flag, dest=name, metavar=flag[2:].upper(), help=text)
+    group.add_argument(
+        "--as-group",
+        dest="as_groups",
+        metavar="GROUP",
+        action="append",
+        default=[],
+        help="group to impersonate, can be repeated",
+    )
+    group.add_argument(
+        "--as-user-extra",
+        dest="as_user_extra",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="user extra to impersonate, can be repeated",
+    )
+    group.add_argument(
+        "--insecure-skip-tls-verify",
+        action="store_true",
+        default=None,
+        help="do not check the server's certificate; this makes the connection insecure",
+    )
+    group.add_argument(
+        "-v",
+        "--v",
+        dest="verbosity",
+        metavar="LEVEL",
+        type=int,
+        default=0,
+        help="log level; 6 and more show the requests",
+    )
+
+
+def overrides(args: argparse.Namespace) -> "Overrides":
+    """What the flags say, for kubeconfig.load."""
+    from .kubeconfig import Overrides
+
+    return Overrides(
+        kubeconfig=args.kubeconfig,
+        context=args.context,
+        cluster=args.cluster,
+        user=args.user,
+        namespace=args.namespace,
+        as_user=args.as_user,
+        as_groups=tuple(args.as_groups),
+        as_uid=args.as_uid,
+        as_user_extra=tuple(args.as_user_extra),
+        server=args.server,
+        token=Sealed(args.token) if args.token else None,
+        certificate_authority=args.certificate_authority,
+        client_certificate=args.client_certificate,
+        client_key=args.client_key,
+        tls_server_name=args.tls_server_name,
+        insecure_skip_tls_verify=args.insecure_skip_tls_verify,
+        request_timeout=args.request_timeout,
+    )
+
+
+def scope(args: argparse.Namespace) -> tuple[str, ...]:
+    """The flags by which kubectl reaches the cluster that was looked at."""
+    words: list[str] = []
+    for name in SCOPE:
+        value = getattr(args, name)
+        if value:
+            words += [f"--{name}", value]
+    return tuple(words)

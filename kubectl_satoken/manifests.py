@@ -1,0 +1,223 @@
+"""A World from YAML and JSON: manifests as people write them, or a snapshot of a cluster.
+
+Manifests are a part of the truth: what is not among them may still be in the cluster, so it is
+unseen, not absent. A snapshot (``kind: Snapshot``) says what was read in full, and there absent is
+absent.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from .env import Env
+from .errors import ManifestError
+from .times import seconds
+from .world import KINDS, Object, Unseen, Want
+
+SUFFIXES = (".yaml", ".yml", ".json")
+SNAPSHOT = ("satoken/v1", "Snapshot")
+
+
+class ManifestWorld:
+    """What can be seen in files. Implements world.World."""
+
+    source = "manifests"
+    flags: tuple[str, ...] = ()
+
+    def __init__(self, objects: Iterable[Object], namespace: str, now: float) -> None:
+        self._objects: dict[tuple[str, str, str], Object] = {}
+        self._complete: set[tuple[str, str]] = set()
+        self._unseen: dict[tuple[str, str], str] = {}
+        self._documents: Object = {}
+        self._now = now
+        for item in objects:
+            if (item.get("apiVersion"), item.get("kind")) == SNAPSHOT:
+                self._read_snapshot(item, namespace)
+            else:
+                self._add(item, namespace)
+
+    def _add(self, item: Object, namespace: str) -> None:
+        metadata = item["metadata"]
+        kind = item["kind"]
+        if kind in KINDS and not KINDS[kind].namespaced:
+            where = ""
+        else:
+            where = metadata.setdefault("namespace", namespace)
+        self._objects[kind, where, metadata["name"]] = item
+
+    def _read_snapshot(self, snapshot: Object, namespace: str) -> None:
+        for item in snapshot.get("items") or []:
+            self._add(item, namespace)
+        for scope in snapshot.get("seen") or []:
+            self._complete.add((scope["kind"], scope.get("namespace", "")))
+        for scope in snapshot.get("unseen") or []:
+            self._unseen[scope["kind"], scope.get("namespace", "")] = scope.get("why", "unknown")
+        self._documents.update(snapshot.get("documents") or {})
+        if snapshot.get("time"):
+            self._now = seconds(snapshot["time"])
+
+    def now(self) -> float:
+        return self._now
+
+    def objects(self) -> Iterator[Object]:
+        """All objects, in the order in which they were read."""
+        yield from self._objects.values()
+
+    def _check_complete(self, kind: str, namespace: str, what: str) -> None:
+        """Raises Unseen unless all objects of the kind were read."""
+        for scope in ((kind, namespace), (kind, "")):
+            if scope in self._complete:
+                return
+        for scope in ((kind, namespace), (kind, "")):
+            if scope in self._unseen:
+                raise Unseen(what, self._unseen[scope])
+        raise Unseen(what, "not in the files that were read")
+
+    def get(self, kind: str, namespace: str, name: str, api_version: str = "") -> Object | None:
+        where = namespace if kind not in KINDS or KINDS[kind].namespaced else ""
+        item = self._objects.get((kind, where, name))
+        if item is not None:
+            return item
+        if (kind, name) == ("ServiceAccount", "default") and not self._complete:
+            # every namespace has it, and hardly anybody writes it down
+            return {
+                "apiVersion": "v1",
+                "kind": kind,
+                "metadata": {"name": name, "namespace": namespace},
+            }
+        self._check_complete(kind, where, f"{kind.lower()} {name}")
+        return None
+
+    def list(self, kind: str, namespace: str = "") -> Iterator[Object]:
+        plural = KINDS[kind].plural if kind in KINDS else kind
+        self._check_complete(kind, namespace, plural)
+        yield from self.found(kind, namespace)
+
+    def found(self, kind: str, namespace: str = "") -> Iterator[Object]:
+        """What there is of a kind, complete or not."""
+        for (one, where, _), item in self._objects.items():
+            if one == kind and namespace in ("", where):
+                yield item
+
+    def events(self, namespace: str, name: str) -> Iterator[Object]:
+        for event in self.list("Event", namespace):
+            if (event.get("involvedObject") or {}).get("name") == name:
+                yield event
+
+    def text(self, path: str) -> Object | None:
+        if path in self._documents:
+            document: Object | None = self._documents[path]
+            return document
+        raise Unseen(path, "not in the files that were read")
+
+    def prepare(self, wants: Iterable[Want]) -> None:
+        pass
+
+
+def files_of(path: str, recursive: bool) -> list[str]:
+    """The manifest files that a path means: itself, or those in a folder. Raises ManifestError."""
+    if path == "-" or not os.path.isdir(path):
+        return [path]
+    found = []
+    for folder, subfolders, names in os.walk(path):
+        subfolders.sort()
+        found += [os.path.join(folder, name) for name in sorted(names) if name.endswith(SUFFIXES)]
+        if not recursive:
+            break
+    if not found:
+        raise ManifestError(
+            f"no manifests in {path}: nothing that ends in {', '.join(SUFFIXES)}",
+            "" if recursive else "-R looks into the folders below as well",
+        )
+    return found
+
+
+def read(
+    paths: Sequence[str], namespace: str, env: Env, *, recursive: bool = False
+) -> ManifestWorld:
+    """A World of the objects in files, folders and (``-``) standard input. Raises ManifestError."""
+    objects: list[Object] = []
+    for path in paths:
+        for file in files_of(path, recursive):
+            objects += parse(read_text(file, env), "standard input" if file == "-" else file)
+    return ManifestWorld(objects, namespace, env.now())
+
+
+def read_text(path: str, env: Env) -> str:
+    """The text of a file, or of standard input. Raises ManifestError."""
+    try:
+        if path == "-":
+            return env.stdin.read()
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError as error:
+        raise ManifestError(
+            f"cannot read {path}: {(error.strerror or str(error)).lower()}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"cannot read {path}: not UTF-8 text") from error
+
+
+def parse(text: str, name: str) -> list[Object]:
+    """The objects of a YAML or JSON text; Lists are opened, empty documents passed over.
+
+    Raises ManifestError, which names the file and the line but repeats none of its text: there may
+    be a Secret on it.
+    """
+    import yaml
+
+    loader = text_loader()
+    objects: list[Object] = []
+    try:
+        for number, document in enumerate(yaml.load_all(text, Loader=loader), 1):
+            if document is not None:
+                objects += flatten(document, f"{name}, document {number}")
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{name}:{mark.line + 1}" if mark else name
+        raise ManifestError(f"{where}: not YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ManifestError(f"{name}: not YAML") from error
+    return objects
+
+
+def text_loader() -> Any:
+    """PyYAML's safe loader, the quick one if it is there, with times left as text."""
+    import yaml
+
+    base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(base):  # type: ignore[misc, valid-type]
+        pass
+
+    Loader.yaml_implicit_resolvers = {
+        first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+        for first, pairs in base.yaml_implicit_resolvers.items()
+    }
+    return Loader
+
+
+def flatten(document: Any, where: str) -> Iterator[Object]:
+    """An object, or those of a List, each with the fields without which it is none."""
+    if not isinstance(document, dict):
+        raise ManifestError(f"{where}: not a Kubernetes object, but {type(document).__name__}")
+    kind = document.get("kind")
+    if (document.get("apiVersion"), kind) == SNAPSHOT:
+        yield document
+        return
+    if isinstance(kind, str) and kind.endswith("List") and isinstance(document.get("items"), list):
+        for index, item in enumerate(document["items"]):
+            if isinstance(item, dict) and "kind" not in item and kind != "List":
+                item = {"apiVersion": document.get("apiVersion"), "kind": kind[:-4], **item}
+            yield from flatten(item, f"{where}, items[{index}]")
+        return
+    metadata = document.get("metadata")
+    for field, value in (("kind", kind), ("apiVersion", document.get("apiVersion"))):
+        if not isinstance(value, str) or not value:
+            raise ManifestError(f"{where}: not a Kubernetes object: {field} is missing")
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+        generated = isinstance(metadata, dict) and isinstance(metadata.get("generateName"), str)
+        if not generated or metadata is None:
+            raise ManifestError(f"{where}: {kind} without metadata.name (a string)")
+        document = {**document, "metadata": {**metadata, "name": metadata["generateName"] + "*"}}
+    yield document

@@ -1,0 +1,202 @@
+"""Which token files the containers of a pod find, and what each of them is.
+
+Judged by the stored volumes and mounts alone: the automount flags count only when a pod is made.
+"""
+
+import posixpath
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .admission import MIRROR_ANNOTATION, TOKEN_MOUNT_PATH
+from .world import Object, Unseen, World
+
+TOKEN_SECRET_TYPE = "kubernetes.io/service-account-token"
+
+
+class TokenFile(NamedTuple):
+    """A token file in a container.
+
+    ``path`` is the file; ``audience`` is empty when the token is for the API server; ``lifetime``
+    is in seconds, or None for a token that does not expire; ``secret`` names the Secret that a
+    legacy token comes from, and is empty for a projected one.
+    """
+
+    container: str
+    path: str
+    volume: str
+    audience: str
+    lifetime: int | None
+    secret: str
+    sub_path: bool
+
+
+def containers(pod: Object) -> list[Object]:
+    """The containers that may hold a token: init containers and containers.
+
+    Ephemeral ones never get a token by themselves and are nobody's fault.
+    """
+    spec = pod["spec"]
+    return [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+
+
+def volumes(pod: Object) -> dict[str, Object]:
+    """The volumes of a pod by name."""
+    return {volume["name"]: volume for volume in pod["spec"].get("volumes") or []}
+
+
+def same_place(path: str) -> str:
+    """A mount path as the container sees it: normalised, with /var/run being /run as in images."""
+    path = posixpath.normpath(path or "/")
+    return path[4:] if path.startswith("/var/run/") else path
+
+
+DEFAULT_PLACE = same_place(TOKEN_MOUNT_PATH)
+
+
+def at_default_path(mount: Object) -> bool:
+    """Whether a mount lies where clients look for the token."""
+    return same_place(mount.get("mountPath", "")) == DEFAULT_PLACE
+
+
+def volume_tokens(volume: Object) -> Iterator[tuple[str, str, int | None, str]]:
+    """The token files of a volume: (path, audience, lifetime, secret).
+
+    A Secret volume counts when it holds a key ``token``, which cannot be seen here: it is taken to
+    do so unless its items say otherwise. Whether the Secret really is a token is for the caller.
+    """
+    for source in (volume.get("projected") or {}).get("sources") or []:
+        projection = source.get("serviceAccountToken")
+        if projection:
+            yield (
+                projection.get("path", "token"),
+                projection.get("audience") or "",
+                projection.get("expirationSeconds", 3600),
+                "",
+            )
+        elif source.get("secret"):
+            yield from secret_tokens(source["secret"], source["secret"].get("name", ""))
+    if volume.get("secret"):
+        yield from secret_tokens(volume["secret"], volume["secret"].get("secretName", ""))
+
+
+def secret_tokens(source: Object, secret: str) -> Iterator[tuple[str, str, int | None, str]]:
+    """The file that the key ``token`` of a Secret becomes."""
+    items = source.get("items")
+    if items is None:
+        yield "token", "", None, secret
+    else:
+        for item in items:
+            if item.get("key") == "token":
+                yield item.get("path", "token"), "", None, secret
+
+
+def token_files(pod: Object) -> list[TokenFile]:
+    """All token files that the containers of the pod find, in the order of containers and mounts."""
+    by_name = volumes(pod)
+    found = []
+    for container in containers(pod):
+        for mount in container.get("volumeMounts") or []:
+            volume = by_name.get(mount.get("name", ""))
+            if volume is None:
+                continue
+            sub_path = mount.get("subPath") or mount.get("subPathExpr") or ""
+            for path, audience, lifetime, secret in volume_tokens(volume):
+                if sub_path:
+                    if sub_path != path:
+                        continue
+                    file = mount["mountPath"]
+                else:
+                    file = posixpath.join(mount["mountPath"], path)
+                found.append(
+                    TokenFile(
+                        container["name"],
+                        file,
+                        volume["name"],
+                        audience,
+                        lifetime,
+                        secret,
+                        bool(sub_path),
+                    )
+                )
+    return found
+
+
+def default_mount(container: Object) -> Object | None:
+    """The mount that lies on the default path of a container; the last one wins, as in Linux."""
+    found = None
+    for mount in container.get("volumeMounts") or []:
+        if at_default_path(mount):
+            found = mount
+    return found
+
+
+def is_default_file(file: TokenFile) -> bool:
+    """Whether a token file is the one that client libraries read without being told."""
+    return same_place(file.path) == posixpath.join(DEFAULT_PLACE, "token")
+
+
+def looks_generated(secret: str) -> bool:
+    """Whether a Secret's name is of the form that Kubernetes gave to token Secrets before 1.24."""
+    head, mark, tail = secret.rpartition("-token-")
+    return bool(head and mark) and len(tail) == 5 and tail.isalnum() and tail == tail.lower()
+
+
+def is_token_secret(file: TokenFile, pod: Object, world: World) -> bool:
+    """Whether the Secret behind a token file holds a token, as far as that can be seen.
+
+    Where Secrets may not be read, or this one is gone, the place and the name tell.
+    """
+    try:
+        secret = world.get("Secret", pod["metadata"].get("namespace", ""), file.secret)
+    except Unseen:
+        secret = None
+    if secret is None:
+        return is_default_file(file) or looks_generated(file.secret)
+    if secret.get("type") == TOKEN_SECRET_TYPE:
+        return has_token(secret)
+    # an Opaque Secret at the default path is a token that somebody copied
+    return is_default_file(file) and has_token(secret)
+
+
+def has_token(secret: Object) -> bool:
+    """Whether a Secret is filled: by its keys in a manifest, by their number from the API server."""
+    if "dataCount" in secret:
+        return int(secret["dataCount"]) > 0
+    return "token" in {**(secret.get("data") or {}), **(secret.get("stringData") or {})}
+
+
+def api_audiences(world: World) -> set[str] | None:
+    """The audiences that the API server is known to take: its issuer. None when it is not known.
+
+    The issuer is the default of --api-audiences (pkg/kubeapiserver/options/authentication.go), so
+    a server may take more than this.
+    """
+    try:
+        document = world.text("/.well-known/openid-configuration")
+    except Unseen:
+        return None
+    issuer = (document or {}).get("issuer")
+    return {issuer} if issuer else None
+
+
+def api_tokens(pod: Object, world: World) -> list[TokenFile]:
+    """The token files of a pod that are meant for the API server."""
+    found = []
+    for file in token_files(pod):
+        if file.audience:
+            if file.audience in (api_audiences(world) or ()):
+                found.append(file)
+        elif not file.secret or is_token_secret(file, pod, world):
+            found.append(file)
+    return found
+
+
+def is_mirror(pod: Object) -> bool:
+    """Whether a pod only mirrors a static pod of a node, which can have no token."""
+    return MIRROR_ANNOTATION in (pod["metadata"].get("annotations") or {})
+
+
+def account_of(pod: Object) -> str:
+    """The name of the pod's service account."""
+    spec = pod["spec"]
+    return str(spec.get("serviceAccountName") or spec.get("serviceAccount") or "default")

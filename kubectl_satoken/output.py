@@ -1,0 +1,278 @@
+"""How results look: text for a person, JSON and YAML for programs."""
+
+import json
+
+from .checks import Evidence, Finding
+from .cli import PROG
+from .diagnosis import Cause, Name, Report, Token
+from .env import Env
+from .times import words
+from .world import Object
+
+WIDTH = 80
+
+COLOURS = {"error": "31", "warning": "33", "hint": "36", "ok": "32", "note": "1"}
+
+
+def paint(word: str, colour: bool) -> str:
+    """A severity word, coloured if asked for."""
+    return f"\033[{COLOURS[word]}m{word}\033[0m" if colour else word
+
+
+def report_object(report: Report) -> Object:
+    """The report for programs: `kind: Report` of satoken/v1, described in docs/report.schema.json.
+
+    The shape is a promise; it is not the internal one.
+    """
+    return {
+        "apiVersion": "satoken/v1",
+        "kind": "Report",
+        "targets": [name_object(name) for name in report.targets],
+        "findings": [finding_object(cause) for cause in report.causes],
+        "tokens": [
+            {
+                "target": name_object(token.target),
+                "pod": token.pod,
+                "user": token.user,
+                "container": token.container,
+                "path": token.path,
+                "audience": token.audience or None,
+                "lifetimeSeconds": token.lifetime,
+                "secret": token.secret or None,
+            }
+            for token in report.tokens
+        ],
+        "skipped": [
+            {"code": skip.code or None, "what": skip.what, "why": skip.why}
+            for skip in report.skipped
+        ],
+        "checked": report.checked,
+    }
+
+
+def name_object(name: Name) -> Object:
+    """An object's name for programs."""
+    return {"kind": name[0], "namespace": name[1], "name": name[2]}
+
+
+def evidence_object(evidence: Evidence) -> Object:
+    """A piece of evidence for programs."""
+    return {
+        "kind": evidence.kind,
+        "namespace": evidence.namespace,
+        "name": evidence.name,
+        "path": evidence.path,
+        "value": evidence.value,
+    }
+
+
+def finding_object(cause: Cause) -> Object:
+    """A finding for programs."""
+    finding = cause.finding
+    result: Object = {
+        "code": finding.code,
+        "name": finding.name,
+        "severity": finding.severity,
+        "certainty": finding.certainty,
+        "target": name_object(finding.target),
+        "object": evidence_object(finding.object),
+        "message": finding.message,
+        "evidence": [evidence_object(evidence) for evidence in finding.evidence],
+        "affected": cause.affected,
+    }
+    if finding.fix is not None:
+        result["fix"] = {
+            "summary": finding.fix.summary,
+            "commands": list(finding.fix.commands),
+            "recreates": finding.fix.recreates,
+        }
+        if finding.fix.manifest:
+            result["fix"]["manifest"] = finding.fix.manifest
+    return result
+
+
+def write_object(value: Object, form: str, env: Env) -> None:
+    """Writes an object as JSON or YAML."""
+    if form == "json":
+        env.stdout.write(json.dumps(value, indent=2) + "\n")
+    else:
+        import yaml
+
+        env.stdout.write(yaml.safe_dump(value, sort_keys=False, width=WIDTH))
+
+
+def write_report(report: Report, env: Env, *, colour: bool, wide: bool) -> None:
+    """Writes a report for a person: for each target the verdict, what leads to it, the fix."""
+    blocks = [verdict(name, report, colour=colour, wide=wide) for name in report.targets]
+    env.stdout.write("\n".join(block for block in blocks if block))
+
+
+def verdict(name: Name, report: Report, *, colour: bool, wide: bool) -> str:
+    """What is said of one target."""
+    causes = [cause for cause in report.causes if cause.finding.target == name]
+    tokens = [token for token in report.tokens if token.target == name]
+    faults = [cause for cause in causes if cause.finding.severity != "hint"]
+    hints = [cause for cause in causes if cause.finding.severity == "hint"]
+    lines: list[str] = []
+    if faults:
+        shown = faults if wide else faults[:1]
+        for cause in shown:
+            lines += [*finding_lines(cause, colour), ""]
+        lines += also([cause for cause in [*faults, *hints] if cause not in shown], colour)
+        lines += not_seen(report, faults)
+    else:
+        lines += healthy(name, tokens, report, colour)
+        if wide:
+            for cause in hints:
+                lines += ["", *finding_lines(cause, colour)]
+        elif hints:
+            lines += ["", *also(hints, colour)]
+    while lines and not lines[-1]:
+        lines.pop()
+    return "".join(line + "\n" for line in lines)
+
+
+def finding_lines(cause: Cause, colour: bool) -> list[str]:
+    """A finding in full: headline, evidence, fix, and where to read more."""
+    finding = cause.finding
+    subject = f"{finding.target[0].lower()}/{finding.target[2]}"
+    headline = wrap(f"{finding.severity}: {subject}: {finding.message}", "  ")
+    if colour:
+        headline[0] = headline[0].replace(finding.severity, paint(finding.severity, True), 1)
+    lines = [*headline, "", *evidence_lines(finding), ""]
+    if finding.fix is not None:
+        lines += wrap(f"fix: {finding.fix.summary}", "  ")
+        for command in finding.fix.commands:
+            lines += indent(command)
+        lines.append("")
+    affected = f", {cause.affected} pods" if cause.affected > 1 else ""
+    lines += wrap(
+        f"{finding.code} {finding.name}, {finding.certainty}{affected}. "
+        f"More: {PROG} explain {finding.code}",
+        "  ",
+    )
+    return lines
+
+
+def indent(command: str) -> list[str]:
+    """A command, set in by two columns; a here-document would not survive that and stands as is."""
+    lines = command.split("\n")
+    return lines if "<<" in lines[0] else [f"  {line}" for line in lines]
+
+
+def label(evidence: Evidence) -> str:
+    """The object of a piece of evidence, as kubectl would name it."""
+    return f"{evidence.kind.lower()}/{evidence.name}" if evidence.kind else evidence.name
+
+
+def shown(evidence: Evidence) -> str:
+    """The value of a piece of evidence."""
+    if evidence.value is None:
+        return "not set"
+    return evidence.value if isinstance(evidence.value, str) else json.dumps(evidence.value)
+
+
+def evidence_lines(finding: Finding) -> list[str]:
+    """What was looked at, one row each; a row that is too long breaks before its value."""
+    rows = [(label(one), one.path, shown(one) + here(one)) for one in finding.evidence]
+    first = max(len(name) for name, _, _ in rows)
+    second = max(len(path) for _, path, _ in rows)
+    lines = [f"  {name:<{first}}  {path:<{second}}  {value}" for name, path, value in rows]
+    if max(len(line) for line in lines) <= WIDTH:
+        return lines
+    # too wide for three columns: the objects become headings
+    lines = []
+    for index, (name, path, value) in enumerate(rows):
+        if not index or rows[index - 1][0] != name:
+            lines.append(f"  {name}")
+        line = f"    {path:<{second}}  {value}" if path else f"    {value}"
+        if len(line) <= WIDTH:
+            lines.append(line)
+        else:
+            lines.append(f"    {path}")
+            lines += [" " * 6 + part for part in wrap(value, "  ", WIDTH - 6)]
+    return lines
+
+
+def here(evidence: Evidence) -> str:
+    """The mark of the place of the fault."""
+    return "  <- here" if evidence.here else ""
+
+
+def wrap(text: str, further: str, width: int = WIDTH) -> list[str]:
+    """Text in lines of at most 80 columns; words are never broken, so paths stay whole."""
+    from textwrap import wrap as wrap_text
+
+    return wrap_text(
+        text,
+        width,
+        subsequent_indent=further,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def also(causes: list[Cause], colour: bool) -> list[str]:
+    """The further findings, short."""
+    lines = []
+    for cause in causes:
+        finding = cause.finding
+        text = wrap(f"{finding.severity}: {finding.message} ({finding.code})", "  ")
+        if colour:
+            text[0] = text[0].replace(finding.severity, paint(finding.severity, True), 1)
+        lines += text
+    return lines
+
+
+def not_seen(report: Report, faults: list[Cause]) -> list[str]:
+    """What could not be looked at, so that silence about it is not taken for health."""
+    found = {cause.finding.code for cause in faults}
+    seen: dict[str, str] = {}
+    for skip in report.skipped:
+        if skip.code not in found:
+            seen[skip.what] = skip.why
+    return [line for what, why in seen.items() for line in wrap(f"not seen: {what}: {why}", "  ")]
+
+
+def healthy(name: Name, tokens: list[Token], report: Report, colour: bool) -> list[str]:
+    """What is said of a target without a fault: the token it has, and what was not looked at."""
+    kind, _, own = name
+    subject = own if kind == "Pod" else f"{kind.lower()}/{own}"
+    notes = [text for target, text in report.notes if target == name]
+    if not tokens:
+        lines = wrap(f"note: {subject}: no fault found, and no token for the API server", "  ")
+        if colour:
+            lines[0] = lines[0].replace("note", paint("note", True), 1)
+        rows = [("note", note) for note in notes]
+    else:
+        first = tokens[0]
+        pods = {token.pod for token in tokens}
+        have = "has a working token" if len(pods) == 1 else f"{len(pods)} pods have a working token"
+        lines = [f"{paint('ok', colour)}: {subject} {have}"]
+        places: dict[str, list[str]] = {}
+        for token in tokens:
+            containers = places.setdefault(token.path, [])
+            if token.container not in containers:
+                containers.append(token.container)
+        rows = [("who", first.user)]
+        rows.append(("for", first.audience or "this API server"))
+        rows += [("where", f"{path} in {', '.join(names)}") for path, names in places.items()]
+        rows.append(("lifetime", lifetime(first)))
+        rows += [("note", note) for note in notes]
+        rows.append(("checked", f"{report.checked} checks; the token itself was not used"))
+    for what, why in {skip.what: skip.why for skip in report.skipped}.items():
+        rows.append(("not seen", f"{what}: {why}"))
+    lines.append("")
+    for index, (head, text) in enumerate(rows):
+        again = index and rows[index - 1][0] == head
+        first_line, *rest = wrap(text, "", WIDTH - 12)
+        lines.append(f"  {'' if again else head:<8}  {first_line}")
+        lines += [" " * 12 + line for line in rest]
+    return lines
+
+
+def lifetime(token: Token) -> str:
+    """How long a token lives."""
+    if token.lifetime is None:
+        return f"for ever, from secret {token.secret}"
+    return f"{words(token.lifetime)}, renewed by the kubelet"

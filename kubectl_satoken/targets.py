@@ -1,0 +1,119 @@
+"""TARGET: what a command is asked about, in kubectl's ways of naming it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from .admission import admit
+from .errors import NotFound, UsageError
+from .mounts import account_of
+from .workloads import is_live, pods_of, template_path, template_pod
+from .world import KINDS, Kind, Object, Unseen, World
+
+
+class Target(NamedTuple):
+    """An object by name. ``api_version`` is needed for kinds that are not built in."""
+
+    kind: str
+    name: str
+    api_version: str = ""
+    plural: str = ""
+
+
+FindKind = Callable[[str], Kind]
+
+
+def builtin_kind(word: str) -> Kind | None:
+    """The built-in kind that kubectl understands by a word: ``deploy``, ``pods``, ``jobs.batch``."""
+    lower = word.lower()
+    resource, _, group = lower.partition(".")
+    for kind in KINDS.values():
+        if resource not in (kind.plural, kind.kind.lower(), *kind.short):
+            continue
+        # deployments.apps, deployments.v1.apps
+        version = kind.api_version.rpartition("/")[2]
+        if not group or group in (kind.group, f"{version}.{kind.group}".rstrip(".")):
+            return kind
+    return None
+
+
+def parse(words: Sequence[str], find_kind: FindKind) -> list[Target]:
+    """TYPE/NAME ..., TYPE NAME ..., or TYPE1,TYPE2 NAME as kubectl get takes them.
+
+    ``find_kind`` names the kinds that are not built in; it raises UsageError for those that are
+    not there.
+    """
+    if not words:
+        return []
+    slashes = [word for word in words if "/" in word]
+    if slashes and len(slashes) != len(words):
+        odd = next(word for word in words if "/" not in word)
+        raise UsageError(
+            f"{odd}: there is no need to specify a resource type as a separate argument "
+            "when passing arguments in resource/name form",
+            "use TYPE/NAME for each, or TYPE and then names",
+        )
+    if slashes:
+        pairs = []
+        for word in words:
+            kind, _, name = word.partition("/")
+            if not kind or not name or "/" in name:
+                raise UsageError(
+                    f"{word}: arguments in resource/name form must have a single resource and name"
+                )
+            pairs.append((kind, name))
+    elif len(words) == 1:
+        # a lone word is a type in kubectl; here a name is missing, or the type is
+        raise UsageError(
+            f"{words[0]}: one resource and name is needed",
+            f"for a pod of that name say pod/{words[0]}",
+        )
+    else:
+        pairs = [(kind, name) for kind in words[0].split(",") for name in words[1:]]
+    targets = []
+    for word, name in pairs:
+        found = builtin_kind(word) or find_kind(word)
+        targets.append(Target(found.kind, name, found.api_version, found.plural))
+    return targets
+
+
+def unknown_kind(word: str) -> Kind:
+    """A find_kind for where there is no cluster to ask. Raises UsageError in kubectl's words."""
+    raise UsageError(f'the server doesn\'t have a resource type "{word}"')
+
+
+def fetch(target: Target, namespace: str, world: World) -> Object:
+    """The object that a target names. Raises NotFound in kubectl's words, or Unseen."""
+    item = world.get(target.kind, namespace, target.name, target.api_version)
+    if item is None:
+        group = target.api_version.rpartition("/")[0]
+        resource = target.plural + (f".{group}" if group else "")
+        raise NotFound(f'{resource} "{target.name}" not found', code=404, reason="NotFound")
+    return item
+
+
+def admitted(pod: Object, world: World) -> Object:
+    """A pod as it is stored: as it is when it is live, else as the admission would store it."""
+    if is_live(pod):
+        return pod
+    try:
+        account = world.get("ServiceAccount", pod["metadata"].get("namespace", ""), account_of(pod))
+    except Unseen:
+        account = None
+    return admit(pod, account)
+
+
+def pods_for(item: Object, world: World) -> Iterator[Object]:
+    """The pods by which a target is judged: itself, or a workload's template and its live pods.
+
+    The template comes first and is not live. Raises Unseen where the pods cannot be listed.
+    """
+    if item["kind"] == "Pod":
+        yield admitted(item, world)
+        return
+    if not template_path(item):
+        return
+    template = template_pod(item)
+    if template is not None:
+        yield admitted(template, world)
+    if item["metadata"].get("uid"):
+        yield from pods_of(item, world)

@@ -1,0 +1,147 @@
+"""Workloads: where the pod template is, who owns a pod, and which pods a workload has."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .world import KINDS, Object, Unseen, World
+
+# Where built-in and custom resources keep a pod template, most specific first.
+TEMPLATE_PATHS = (("spec", "jobTemplate", "spec", "template"), ("spec", "template"), ("template",))
+
+
+class Owner(NamedTuple):
+    """What a pod is made from, where a fix belongs.
+
+    ``object`` is None where it could not be read (the names come from the owner reference then).
+    """
+
+    kind: str
+    api_version: str
+    namespace: str
+    name: str
+    object: Object | None
+
+    @property
+    def resource(self) -> str:
+        """The resource as kubectl takes it: ``deployment``, or ``rollout.argoproj.io``."""
+        group = self.api_version.rpartition("/")[0]
+        kind = self.kind.lower()
+        return kind if self.kind in KINDS or not group else f"{kind}.{group}"
+
+
+def template_path(workload: Object) -> tuple[str, ...]:
+    """The fields that lead to the pod template of a workload, found by shape; empty if it has none.
+
+    By shape means: an object with a ``spec`` that has ``containers``.
+    """
+    for path in TEMPLATE_PATHS:
+        here: object = workload
+        for field in (*path, "spec"):
+            here = here.get(field) if isinstance(here, dict) else None
+        if isinstance(here, dict) and isinstance(here.get("containers"), list):
+            return path
+    return ()
+
+
+def template_pod(workload: Object) -> Object | None:
+    """The pod that a workload's template describes, named after the workload; None without one."""
+    path = template_path(workload)
+    if not path:
+        return None
+    template: Object = workload
+    for field in path:
+        template = template[field]
+    metadata = workload["metadata"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            **(template.get("metadata") or {}),
+            "name": metadata["name"],
+            "namespace": metadata.get("namespace", ""),
+            "ownerReferences": [
+                {
+                    "apiVersion": workload.get("apiVersion", ""),
+                    "kind": workload["kind"],
+                    "name": metadata["name"],
+                    "uid": metadata.get("uid", ""),
+                    "controller": True,
+                }
+            ],
+        },
+        "spec": template["spec"],
+    }
+
+
+def is_live(pod: Object) -> bool:
+    """Whether a pod was stored by an API server, rather than read from a template or manifest."""
+    return bool(pod["metadata"].get("uid"))
+
+
+def finished(pod: Object) -> bool:
+    """Whether a pod has ended: nothing renews its token any more, and nothing needs to."""
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def controller_of(item: Object) -> Object | None:
+    """The owner reference that is the controller, or None."""
+    for reference in item["metadata"].get("ownerReferences") or []:
+        if reference.get("controller"):
+            return dict(reference)
+    return None
+
+
+def owner_of(pod: Object, world: World) -> Owner | None:
+    """The topmost controller of a pod that has a pod template (a Deployment, not its ReplicaSet).
+
+    None for a pod that stands alone (or on its own as a mirror of a static pod). A controller that
+    cannot be read ends the walk, and is the answer as far as its reference names it.
+    """
+    found = None
+    reference = controller_of(pod)
+    namespace = pod["metadata"].get("namespace", "")
+    for _ in range(5):
+        if reference is None or reference["kind"] == "Node":
+            break
+        kind, name = reference["kind"], reference["name"]
+        api_version = reference.get("apiVersion", "")
+        try:
+            item = world.get(kind, namespace, name, api_version)
+        except Unseen:
+            return Owner(kind, api_version, namespace, name, None)
+        if item is not None and not template_path(item):
+            break
+        found = Owner(kind, api_version, namespace, name, item)
+        if item is None:
+            break
+        reference = controller_of(item)
+    return found
+
+
+def pods_of(workload: Object, world: World) -> Iterator[Object]:
+    """The live pods of a workload, through the controllers between (ReplicaSets, Jobs).
+
+    Raises Unseen when pods cannot be listed.
+    """
+    namespace = workload["metadata"].get("namespace", "")
+    uids = {workload["metadata"].get("uid")}
+    between = {"Deployment": "ReplicaSet", "CronJob": "Job"}.get(workload["kind"])
+    if between:
+        uids |= {
+            item["metadata"]["uid"]
+            for item in world.list(between, namespace)
+            if (controller_of(item) or {}).get("uid") in uids
+        }
+    for pod in world.list("Pod", namespace):
+        if (controller_of(pod) or {}).get("uid") in uids:
+            yield pod
+
+
+def creators(workload: Object, world: World) -> Iterator[Object]:
+    """The objects whose events tell why pods are not made: the workload and those between."""
+    yield workload
+    between = {"Deployment": "ReplicaSet", "CronJob": "Job"}.get(workload["kind"])
+    if between:
+        for item in world.list(between, workload["metadata"].get("namespace", "")):
+            if (controller_of(item) or {}).get("uid") == workload["metadata"].get("uid"):
+                yield item

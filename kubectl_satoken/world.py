@@ -1,0 +1,157 @@
+"""The World: what can be seen of a cluster, live or in files.
+
+Objects are plain dicts, camelCase, as the API server writes them. A World says of each object that
+it is there (a dict), that it is not there (None), or that it could not be looked at (`Unseen` is
+raised, with the reason). Nothing else in the package reads objects, so "could not look" can never
+turn into "not there".
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+Object = dict[str, Any]
+
+
+class Unseen(Exception):
+    """Something could not be looked at: ``what`` (plural resource or object), ``why`` in words."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what}: {why}")
+        self.what = what
+        self.why = why
+
+
+class Kind(NamedTuple):
+    """A resource type, as discovery names it."""
+
+    kind: str
+    api_version: str
+    plural: str
+    namespaced: bool
+    short: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """The API group; empty for the core group."""
+        return self.api_version.rpartition("/")[0]
+
+
+# The types that the checks read, and the short names that kubectl has for them. Others are looked
+# up by discovery.
+KINDS = {
+    kind.kind: kind
+    for kind in (
+        Kind("Pod", "v1", "pods", True, ("po",)),
+        Kind("ServiceAccount", "v1", "serviceaccounts", True, ("sa",)),
+        Kind("Secret", "v1", "secrets", True),
+        Kind("ConfigMap", "v1", "configmaps", True, ("cm",)),
+        Kind("Event", "v1", "events", True, ("ev",)),
+        Kind("Service", "v1", "services", True, ("svc",)),
+        Kind("Namespace", "v1", "namespaces", False, ("ns",)),
+        Kind("Node", "v1", "nodes", False, ("no",)),
+        Kind("ReplicationController", "v1", "replicationcontrollers", True, ("rc",)),
+        Kind("Deployment", "apps/v1", "deployments", True, ("deploy",)),
+        Kind("ReplicaSet", "apps/v1", "replicasets", True, ("rs",)),
+        Kind("StatefulSet", "apps/v1", "statefulsets", True, ("sts",)),
+        Kind("DaemonSet", "apps/v1", "daemonsets", True, ("ds",)),
+        Kind("Job", "batch/v1", "jobs", True),
+        Kind("CronJob", "batch/v1", "cronjobs", True, ("cj",)),
+        Kind("Role", "rbac.authorization.k8s.io/v1", "roles", True),
+        Kind("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings", True),
+        Kind("ClusterRole", "rbac.authorization.k8s.io/v1", "clusterroles", False),
+        Kind("ClusterRoleBinding", "rbac.authorization.k8s.io/v1", "clusterrolebindings", False),
+    )
+}
+
+
+class Ref(NamedTuple):
+    """Names an object. ``namespace`` is empty for cluster-wide ones."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.lower()}/{self.name}"
+
+
+class Want(NamedTuple):
+    """One read that will be needed: an object by name, or (no name) the list of a namespace.
+
+    For kind ``Event`` the name is that of the object that the events are about; for kind ``""`` it
+    is the path of a non-resource document.
+    """
+
+    kind: str
+    namespace: str = ""
+    name: str = ""
+
+
+class World(Protocol):
+    """What the checks may ask."""
+
+    #: "cluster" or "manifests": how sure an answer can be depends on it.
+    source: str
+
+    #: The flags by which kubectl reaches the same cluster (``--context prod``), for printed fixes.
+    flags: tuple[str, ...]
+
+    def now(self) -> float:
+        """The time to judge by: the clock, or when the snapshot was taken."""
+
+    def get(self, kind: str, namespace: str, name: str, api_version: str = "") -> Object | None:
+        """The object, or None when it is not there. Raises Unseen.
+
+        ``api_version`` is needed only for kinds that are not in KINDS.
+
+        A Secret comes without its data: ``metadata``, ``type`` and ``dataCount`` (how many keys it
+        holds; the one field that is ours). No check may need more, so no secret value is read.
+        """
+
+    def list(self, kind: str, namespace: str = "") -> Iterator[Object]:
+        """All objects of a kind, of one namespace or (empty) of all. Raises Unseen.
+
+        Secrets come as with ``get``.
+        """
+
+    def events(self, namespace: str, name: str) -> Iterator[Object]:
+        """The events about the objects of that name. Raises Unseen."""
+
+    def text(self, path: str) -> Object | None:
+        """A non-resource document such as /.well-known/openid-configuration. Raises Unseen."""
+
+    def prepare(self, wants: Iterable[Want]) -> None:
+        """Says what will be asked, so that it can be fetched at once. Never raises."""
+
+
+class Sealed:
+    """A secret string that cannot be shown by accident: only ``reveal()`` gives it out."""
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def reveal(self) -> str:
+        """The secret itself. Every call is a place where a token is meant to leave."""
+        return self._secret
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    def __bool__(self) -> bool:
+        return bool(self._secret)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sealed) and other._secret == self._secret
+
+    def __hash__(self) -> int:
+        return hash(self._secret)
+
+    def __reduce__(self) -> str:
+        raise TypeError("a sealed secret cannot be copied or pickled")
