@@ -16,7 +16,7 @@ JOB_GENERATED = ("controller-uid", "batch.kubernetes.io/controller-uid")
 
 
 def kubectl(world: World, namespace: str, *words: str) -> str:
-    """A kubectl command line for the cluster and namespace that was looked at, quoted for a shell."""
+    """A kubectl command line for the cluster that was looked at, quoted for a shell."""
     from shlex import join
 
     scope = ["-n", namespace] if namespace else []

@@ -91,7 +91,7 @@ def secret_tokens(source: Object, secret: str) -> Iterator[tuple[str, str, int |
 
 
 def token_files(pod: Object) -> list[TokenFile]:
-    """All token files that the containers of the pod find, in the order of containers and mounts."""
+    """All token files that the containers of a pod find, by container and mount."""
     by_name = volumes(pod)
     found = []
     for container in containers(pod):
@@ -159,7 +159,7 @@ def is_token_secret(file: TokenFile, pod: Object, world: World) -> bool:
 
 
 def has_token(secret: Object) -> bool:
-    """Whether a Secret is filled: by its keys in a manifest, by their number from the API server."""
+    """Whether a Secret is filled, by its keys (in files) or their number (from a cluster)."""
     if "dataCount" in secret:
         return int(secret["dataCount"]) > 0
     return "token" in {**(secret.get("data") or {}), **(secret.get("stringData") or {})}

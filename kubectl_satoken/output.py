@@ -185,7 +185,7 @@ def evidence_lines(finding: Finding) -> list[str]:
     for index, (name, path, value) in enumerate(rows):
         if not index or rows[index - 1][0] != name:
             lines.append(f"  {name}")
-        line = f"    {path:<{second}}  {value}" if path else f"    {value}"
+        line = f"    {path}  {value}" if path else f"    {value}"
         if len(line) <= WIDTH:
             lines.append(line)
         else:

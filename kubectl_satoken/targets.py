@@ -23,7 +23,7 @@ FindKind = Callable[[str], Kind]
 
 
 def builtin_kind(word: str) -> Kind | None:
-    """The built-in kind that kubectl understands by a word: ``deploy``, ``pods``, ``jobs.batch``."""
+    """The built-in kind that a word means to kubectl: ``deploy``, ``pods``, ``jobs.batch``."""
     lower = word.lower()
     resource, _, group = lower.partition(".")
     for kind in KINDS.values():
