@@ -1,0 +1,83 @@
+"""The Debian packages that a node consists of, and how they get onto a fresh machine."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.cluster.errors import Unavailable
+
+# Where each package puts the one file that we look for.
+PACKAGES = {
+    "containerd": ("/usr/bin/containerd",),
+    "runc": ("/usr/sbin/runc", "/usr/bin/runc"),
+    "containernetworking-plugins": ("/usr/lib/cni/ptp", "/opt/cni/bin/ptp"),
+    "busybox-static": ("/bin/busybox",),
+    "iproute2": ("/sbin/ip", "/bin/ip"),
+}
+
+
+def missing() -> list[str]:
+    """The packages whose programs are not on this machine."""
+    return [package for package in PACKAGES if not find(package)]
+
+
+def find(package: str) -> Path | None:
+    """Where the program of a package is."""
+    for candidate in PACKAGES[package]:
+        found = shutil.which(Path(candidate).name) or candidate
+        if os.access(found, os.X_OK) and (package != "busybox-static" or is_static(found)):
+            return Path(found)
+    return None
+
+
+def is_static(program: str) -> bool:
+    """Whether a program runs in an image that has nothing else in it.
+
+    Debian's other busybox is at the same path and needs the C library. An ELF file asks for a
+    dynamic loader by the name of one, which stands near its start.
+    """
+    with open(program, "rb") as file:
+        return b"/ld-" not in file.read(4096)
+
+
+def install() -> None:
+    """Install what is missing, with no question asked and no service started."""
+    packages = missing()
+    if not packages:
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise Unavailable(f"{', '.join(packages)} missing: install as root on Debian or Ubuntu")
+    with tempfile.TemporaryDirectory() as folder:
+        apt("update", attempts=5)
+        apt("install", "--no-install-recommends", *packages, env=no_services(Path(folder)))
+    if missing():
+        raise Unavailable(f"apt-get installed {', '.join(packages)}, still: {missing()}")
+
+
+def apt(action: str, *arguments: str, attempts: int = 3, env: dict[str, str] | None = None) -> None:
+    """Run apt-get, again if need be: a mirror may have a bad moment."""
+    command = ["apt-get", "--yes", "--quiet", "-o", "DPkg::Lock::Timeout=120", action, *arguments]
+    for attempt in range(attempts):
+        full = os.environ | {"DEBIAN_FRONTEND": "noninteractive"} | (env or {})
+        if subprocess.run(command, env=full, stdout=sys.stderr).returncode == 0:
+            return
+        time.sleep(2 * attempt + 1)
+    raise Unavailable(f"{' '.join(command)} failed {attempts} times")
+
+
+def no_services(folder: Path) -> dict[str, str]:
+    """The environment in which containerd's package does not start containerd.
+
+    The node runs one of its own. Maintainer scripts ask policy-rc.d, and that is looked for at a
+    fixed place which may belong to the machine's owner; but what they call, they call by PATH.
+    """
+    for name in ("invoke-rc.d", "deb-systemd-invoke"):
+        program = folder / name
+        program.write_text("#!/bin/sh\nexit 0\n")
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return {"PATH": f"{folder}:{os.environ['PATH']}"}
