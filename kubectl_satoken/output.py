@@ -214,13 +214,15 @@ def wrap(text: str, further: str, width: int = WIDTH) -> list[str]:
 
 def also(causes: list[Cause], colour: bool) -> list[str]:
     """The further findings, short."""
-    lines = []
+    lines: list[str] = []
     for cause in causes:
         finding = cause.finding
         text = wrap(f"{finding.severity}: {finding.message} ({finding.code})", "  ")
         if colour:
             text[0] = text[0].replace(finding.severity, paint(finding.severity, True), 1)
         lines += text
+    if lines:
+        lines.append("  (-o wide shows evidence and fix)")
     return lines
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ..admission import TOKEN_MOUNT_PATH, should_automount
+from ..admission import ROOT_CA_CONFIG_MAP, TOKEN_MOUNT_PATH, should_automount, token_volume
 from ..fixes import patch_pod
 from ..mounts import (
     TokenFile,
@@ -205,6 +205,10 @@ def container_not_mounting_token(pod: Object, world: World) -> Iterator[Finding]
         }
         for name in lacking
     }
+    patch = grouped(pod, changes)
+    sources = complete(volume)
+    if sources != volume["projected"]["sources"]:
+        patch["volumes"] = [{"name": volume["name"], "projected": {"sources": sources}}]
     evidence = [volume_evidence(pod, volume["name"], f"{volume['name']}: projected, with a token")]
     for field in ("initContainers", "containers"):
         for index, item in enumerate(pod["spec"].get(field) or []):
@@ -221,7 +225,7 @@ def container_not_mounting_token(pod: Object, world: World) -> Iterator[Finding]
         f"{listed(lacking)} no token: volume {volume['name']} has one but is not mounted there",
         evidence[1],
         tuple(evidence),
-        patch_pod(pod, world, grouped(pod, changes), "mount it (pods are recreated)"),
+        patch_pod(pod, world, patch, "mount it (pods are recreated)"),
         severity="hint" if served else "",
     )
 
@@ -323,7 +327,6 @@ def projected_foreign_audience_used_for_api(pod: Object, world: World) -> Iterat
             for index, volume in enumerate(pod["spec"]["volumes"])
             if volume["name"] == file.volume
         )
-        sources = [without_audience(source) for source in volume["projected"]["sources"]]
         number = next(
             number
             for number, source in enumerate(volume["projected"]["sources"])
@@ -347,7 +350,7 @@ def projected_foreign_audience_used_for_api(pod: Object, world: World) -> Iterat
             patch_pod(
                 pod,
                 world,
-                {"volumes": [{"name": file.volume, "projected": {"sources": sources}}]},
+                {"volumes": [{"name": file.volume, "projected": {"sources": complete(volume)}}]},
                 "leave the audience out, which means the API server (pods are recreated)",
             ),
             # the server may be told to take more audiences than its issuer
@@ -356,13 +359,35 @@ def projected_foreign_audience_used_for_api(pod: Object, world: World) -> Iterat
         return
 
 
-def without_audience(source: Object) -> Object:
-    """A projected source with the API server's audience, if it is a token for another."""
-    projection = source.get("serviceAccountToken")
-    if not projection:
-        return source
-    return {
-        "serviceAccountToken": {
-            key: value for key, value in projection.items() if key != "audience"
-        }
-    }
+def complete(volume: Object) -> list[Object]:
+    """The sources of a token volume as client libraries expect them at the default path.
+
+    The token is for the API server, and the CA certificate and the namespace are added where they
+    are missing.
+    """
+    sources: list[Object] = []
+    for source in volume["projected"]["sources"]:
+        projection = source.get("serviceAccountToken")
+        if projection:
+            kept = {key: value for key, value in projection.items() if key != "audience"}
+            source = {"serviceAccountToken": kept}
+        sources.append(source)
+    present = set().union(*(paths_of(source) for source in sources))
+    for source in token_volume()["projected"]["sources"]:
+        if not paths_of(source) & present:
+            sources.append(source)
+    return sources
+
+
+def paths_of(source: Object) -> set[str]:
+    """The files that a projected source brings, as far as its items tell."""
+    paths = set()
+    if source.get("serviceAccountToken"):
+        paths.add(str(source["serviceAccountToken"].get("path")))
+    for kind in ("configMap", "secret", "downwardAPI"):
+        for item in (source.get(kind) or {}).get("items") or []:
+            paths.add(str(item.get("path")))
+    if (source.get("configMap") or {}).get("name") == ROOT_CA_CONFIG_MAP:
+        # without items it brings all its keys, of which there is one
+        paths.add("ca.crt")
+    return paths

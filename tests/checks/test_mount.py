@@ -131,7 +131,10 @@ def test_projected_foreign_audience_used_for_api_fires():
     found = findings(pod(AT_DEFAULT, VAULT))
     assert [(finding.code, finding.certainty) for finding in found] == [("SAT304", "likely")]
     (command,) = commands(found[0])
-    assert '"projected":{"sources":[{"serviceAccountToken":{"path":"token"}}]}' in command
+    assert '"projected":{"sources":[{"serviceAccountToken":{"path":"token"}},' in command
+    # what client libraries need beside the token comes with it
+    assert '"path":"ca.crt"' in command
+    assert '"path":"namespace"' in command
 
 
 def test_projected_foreign_audience_used_for_api_quiet():

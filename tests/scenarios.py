@@ -1,0 +1,537 @@
+"""Faults as they happen in clusters, and how they are mended: played by tests/live and tests/node.
+
+Each scenario is built on a real cluster, diagnosed by the installed plugin through kubectl, mended
+by running the printed commands as they were printed, and then the token must work. What "works"
+means is said by an oracle: a control plane alone can only mint what the kubelet would ask for and
+review it; with a node the token is read, and used, inside the running pod.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from tests.cluster import Cluster
+
+PLACE = "/var/run/secrets/kubernetes.io/serviceaccount"
+SLEEP = "{name: app, image: 'busybox:1', imagePullPolicy: Never, command: [sleep, '3600']}"
+
+
+class Scenario(NamedTuple):
+    """A fault.
+
+    ``manifest`` is applied, then ``events`` are run as shell lines (with the namespace in $NS),
+    then ``target`` is asked about. ``works_before`` says that the token is fine all the same (the
+    fault is in what it may do). ``wait`` is a shell condition that must hold before the diagnosis.
+    """
+
+    name: str
+    code: str
+    target: str
+    manifest: str
+    events: tuple[str, ...] = ()
+    wait: str = ""
+    undo: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    certainty: str = "certain"
+    asks: str = ""
+
+
+def template(spec: str, *, kind: str = "Deployment", name: str = "web") -> str:
+    """A workload of one pod, with this pod spec (flow style, without the braces)."""
+    pod = f"{{terminationGracePeriodSeconds: 0, {spec}}}"
+    labelled = f"{{metadata: {{labels: {{app: {name}}}}}, spec: {pod}}}"
+    select = f"selector: {{matchLabels: {{app: {name}}}}}"
+    if kind == "Pod":
+        return f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, labels: {{app: {name}}}}}
+spec: {pod}
+"""
+    if kind == "Job":
+        again = labelled.replace("{terminationGrace", "{restartPolicy: Never, terminationGrace")
+        return f"""
+apiVersion: batch/v1
+kind: Job
+metadata: {{name: {name}}}
+spec: {{template: {again}}}
+"""
+    if kind == "CronJob":
+        again = labelled.replace("{terminationGrace", "{restartPolicy: Never, terminationGrace")
+        return f"""
+apiVersion: batch/v1
+kind: CronJob
+metadata: {{name: {name}}}
+spec: {{schedule: '0 0 1 1 *', jobTemplate: {{spec: {{template: {again}}}}}}}
+"""
+    if kind == "ReplicationController":
+        return f"""
+apiVersion: v1
+kind: ReplicationController
+metadata: {{name: {name}}}
+spec: {{selector: {{app: {name}}}, template: {labelled}}}
+"""
+    extra = {"StatefulSet": f"serviceName: {name}, ", "DaemonSet": ""}.get(kind, "replicas: 1, ")
+    return f"""
+apiVersion: apps/v1
+kind: {kind}
+metadata: {{name: {name}}}
+spec: {{{extra}{select}, template: {labelled}}}
+"""
+
+
+def account(name: str = "web", more: str = "") -> str:
+    return f"""
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: {name}}}
+{more}
+"""
+
+
+def mounted(mount: str, volume: str) -> str:
+    """A container with a mount, and a volume for it."""
+    container = SLEEP.replace("{name: app,", f"{{name: app, volumeMounts: [{mount}],")
+    return f"containers: [{container}], volumes: [{volume}]"
+
+
+OFF = account(more="automountServiceAccountToken: false")
+PLAIN = f"containers: [{SLEEP}]"
+AS_WEB = f"serviceAccountName: web, {PLAIN}"
+VOLUME = "{name: t, projected: {sources: [{serviceAccountToken: {path: token%s}}]}}"
+FULL = (
+    "{name: t, projected: {sources: [{serviceAccountToken: {path: token}}, "
+    "{configMap: {name: kube-root-ca.crt}}, {downwardAPI: {items: "
+    "[{path: namespace, fieldRef: {fieldPath: metadata.namespace}}]}}]}}"
+)
+AT_PLACE = f"{{name: t, mountPath: {PLACE}}}"
+
+# The publisher of kube-root-ca.crt loses its right to write, which no API server gives back before
+# its next start; the scenario does.
+PUBLISHER = "system:controller:root-ca-cert-publisher"
+
+# A policy that keeps the token controller from filling Secrets of the namespace.
+NO_FILLING = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-filling-NS}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [''], apiVersions: [v1], operations: [UPDATE], resources: [secrets]}
+  validations: [{expression: 'false', message: not now}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-filling-NS}
+spec:
+  policyName: no-filling-NS
+  validationActions: [Deny]
+  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NS}}}
+---
+"""
+
+TOKEN_SECRET = """
+apiVersion: v1
+kind: Secret
+type: kubernetes.io/service-account-token
+metadata:
+  name: web-token
+  annotations: {kubernetes.io/service-account.name: web}
+"""
+
+POD_IS_THERE = "kubectl -n $NS get pod -l app=web -o name | grep -q pod/"
+
+SCENARIOS = [
+    *(
+        Scenario(
+            f"automount-disabled-sa-{kind.lower()}",
+            "SAT102",
+            f"{kind.lower()}/web",
+            f"{OFF}---{template(AS_WEB, kind=kind)}",
+            wait="" if kind == "CronJob" else POD_IS_THERE,
+            after=("kubectl -n $NS create job now --from=cronjob/web",)
+            if kind == "CronJob"
+            else (),
+        )
+        for kind in (
+            "Deployment",
+            "Pod",
+            "Job",
+            "CronJob",
+            "StatefulSet",
+            "DaemonSet",
+            "ReplicaSet",
+            "ReplicationController",
+        )
+    ),
+    Scenario(
+        "automount-disabled-pod",
+        "SAT101",
+        "pod",
+        template(f"automountServiceAccountToken: false, {PLAIN}"),
+        wait=POD_IS_THERE,
+    ),
+    Scenario(
+        "automount-disabled-pod-alone",
+        "SAT101",
+        "pod/web",
+        template(f"automountServiceAccountToken: false, {PLAIN}", kind="Pod"),
+    ),
+    Scenario(
+        "automount-changed-after-admission",
+        "SAT103",
+        "pod",
+        f"{OFF}---{template(AS_WEB)}",
+        (
+            f"until {POD_IS_THERE}; do sleep 0.2; done",
+            "sleep 1.1",  # times in Kubernetes are in whole seconds
+            "kubectl -n $NS patch serviceaccount web -p '{\"automountServiceAccountToken\":true}'",
+        ),
+    ),
+    Scenario(
+        "mount-path-shadowed",
+        "SAT301",
+        "pod",
+        template(mounted(AT_PLACE, "{name: t, emptyDir: {}}")),
+        wait=POD_IS_THERE,
+    ),
+    Scenario(
+        "mount-path-shadowed-alone",
+        "SAT301",
+        "pod/web",
+        template(
+            "automountServiceAccountToken: false, "
+            + mounted(AT_PLACE, "{name: t, configMap: {name: kube-root-ca.crt}}"),
+            kind="Pod",
+        ),
+    ),
+    Scenario(
+        "container-not-mounting-token",
+        "SAT302",
+        "deploy/web",
+        template(f"automountServiceAccountToken: false, {PLAIN}, volumes: [{FULL}]"),
+        wait=POD_IS_THERE,
+    ),
+    Scenario(
+        "token-at-custom-path",
+        "SAT303",
+        "pod",
+        template(
+            "automountServiceAccountToken: false, "
+            + mounted("{name: t, mountPath: /tokens}", VOLUME % "")
+        ),
+        wait=POD_IS_THERE,
+        certainty="likely",
+    ),
+    Scenario(
+        "projected-foreign-audience-used-for-api",
+        "SAT304",
+        "pod",
+        template(mounted(AT_PLACE, VOLUME % ", audience: 'https://kubernetes.default.example'")),
+        wait=POD_IS_THERE,
+        certainty="likely",
+    ),
+    Scenario(
+        "sa-not-found",
+        "SAT104",
+        "deploy/web",
+        template(AS_WEB),
+        wait="kubectl -n $NS get events | grep -q FailedCreate",
+    ),
+    Scenario(
+        "sa-not-found-asked-for-a-pod",
+        "SAT104",
+        "pod/web-12345-abcde",
+        template(AS_WEB, kind="StatefulSet"),
+        wait="kubectl -n $NS get events | grep -q FailedCreate",
+    ),
+    Scenario(
+        "sa-not-found-misspelt",
+        "SAT104",
+        "deploy/web",
+        f"{account('webshop')}---{template(AS_WEB.replace('e: web,', 'e: webshopp,'))}",
+        wait="kubectl -n $NS get events | grep -q FailedCreate",
+    ),
+    Scenario(
+        "sa-deleted-after-pod",
+        "SAT105",
+        "pod",
+        f"{account()}---{template(AS_WEB)}",
+        ("wait-for-pod", "kubectl -n $NS delete serviceaccount web"),
+        # the API server remembers that a token was good for ten seconds
+        wait="sleep 11",
+    ),
+    Scenario(
+        "sa-recreated-token-stale",
+        "SAT106",
+        "pod",
+        f"{account()}---{template(AS_WEB)}",
+        (
+            "wait-for-pod",
+            "sleep 1.1",
+            "kubectl -n $NS delete serviceaccount web",
+            "kubectl -n $NS create serviceaccount web",
+        ),
+        wait="sleep 11",
+        certainty="likely",
+    ),
+    Scenario(
+        "unexpected-default-sa",
+        "SAT107",
+        "pod",
+        f"{account()}---{template(PLAIN)}",
+        ("kubectl -n $NS create rolebinding web --clusterrole=view --serviceaccount=$NS:web",),
+        wait=POD_IS_THERE,
+        certainty="likely",
+        asks="list pods",
+    ),
+    Scenario(
+        "legacy-secret-not-populated",
+        "SAT201",
+        "secret/web-token",
+        f"{account()}---{NO_FILLING}",
+        (
+            # a policy takes a moment until it is enforced
+            "kubectl -n $NS create secret generic probe; "
+            "while kubectl -n $NS label --overwrite secret probe at=$(date +%N); do sleep 0.3; done",
+            f"kubectl -n $NS apply -f - <<'EOF'\n{TOKEN_SECRET}EOF",
+            "sleep 32",
+        ),
+        # what kept the controller from it goes away; it has given up by then
+        undo=(
+            "kubectl delete validatingadmissionpolicybinding no-filling-$NS",
+            "kubectl delete validatingadmissionpolicy no-filling-$NS",
+            "until kubectl -n $NS label --overwrite secret probe again=$(date +%N); do sleep 0.3; done",
+        ),
+    ),
+    Scenario(
+        "pod-references-missing-token-secret",
+        "SAT203",
+        "pod",
+        template(mounted(AT_PLACE, "{name: t, secret: {secretName: default-token-x7k2p}}")),
+        wait=POD_IS_THERE,
+    ),
+    Scenario(
+        "kube-root-ca-missing",
+        "SAT305",
+        "pod",
+        account(),
+        (
+            f"kubectl get clusterrolebinding {PUBLISHER} -o yaml > $WORK/publisher.yaml",
+            f"kubectl delete clusterrolebinding {PUBLISHER}",
+            "until ! kubectl auth can-i create configmaps -n $NS "
+            "--as=system:serviceaccount:kube-system:root-ca-cert-publisher; do sleep 0.2; done",
+            "kubectl -n $NS delete configmap kube-root-ca.crt",
+            f"kubectl -n $NS apply -f - <<'EOF'\n{template(AS_WEB)}EOF",
+            f"until {POD_IS_THERE}; do sleep 0.2; done",
+        ),
+        undo=(),
+        after=(
+            "grep -v -E 'resourceVersion|uid|creationTimestamp' $WORK/publisher.yaml "
+            "| kubectl apply -f -",
+        ),
+    ),
+    Scenario(
+        "rbac-no-binding",
+        "SAT501",
+        "pod",
+        f"{account()}---{template(AS_WEB)}",
+        wait=POD_IS_THERE,
+        asks="list pods",
+    ),
+]
+
+
+class Played(NamedTuple):
+    """What the plugin printed: status, the report, and the text for a person."""
+
+    status: int
+    report: dict[str, Any]
+    text: str
+
+
+class Stage:
+    """A namespace of a cluster in which a scenario is played."""
+
+    def __init__(self, cluster: Cluster, work: Path) -> None:
+        self.cluster = cluster
+        self.namespace = f"s-{uuid.uuid4().hex[:8]}"
+        self.environ = {
+            **os.environ,
+            "KUBECONFIG": str(cluster.kubeconfig),
+            "NS": self.namespace,
+            "WORK": str(work),
+            # the plugin and kubectl are installed beside the interpreter that runs the tests
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(work),
+        }
+        self.environ.pop("NO_COLOR", None)
+
+    def open(self) -> None:
+        """Makes the namespace, and waits until pods can be made in it."""
+        self.shell("kubectl create namespace $NS")
+        self.until("kubectl -n $NS get serviceaccount default")
+        self.until("kubectl -n $NS get configmap kube-root-ca.crt")
+
+    def close(self) -> None:
+        """Removes the namespace, without waiting for it."""
+        self.shell("kubectl delete namespace $NS --wait=false")
+
+    def shell(self, line: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Runs a shell line as a user would."""
+        done = subprocess.run(
+            ["bash", "-c", line],
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
+        assert not check or done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        return done
+
+    def until(self, line: str, seconds: float = 60) -> str:
+        """Waits until a shell line succeeds, and returns what it printed."""
+        end = time.monotonic() + seconds
+        while True:
+            done = self.shell(line, check=False)
+            if done.returncode == 0:
+                return done.stdout
+            assert time.monotonic() < end, f"{line}\n{done.stdout}{done.stderr}"
+            time.sleep(0.2)
+
+    def kubectl(self, *words: str, stdin: str = "") -> str:
+        """Runs kubectl and returns its output."""
+        done = subprocess.run(
+            ["kubectl", *words],
+            env=self.environ,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def get(self, *words: str) -> dict[str, Any]:
+        """An object or list as kubectl gets it."""
+        found: dict[str, Any] = json.loads(
+            self.kubectl("-n", self.namespace, "get", *words, "-o", "json")
+        )
+        return found
+
+    def pods(self) -> list[dict[str, Any]]:
+        """The pods of the scenario that are not on their way out, newest last."""
+        pods = [
+            pod
+            for pod in self.get("pods", "-l", "app=web")["items"]
+            if not pod["metadata"].get("deletionTimestamp")
+        ]
+        return sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
+
+    def satoken(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Runs the plugin through kubectl."""
+        return subprocess.run(
+            ["kubectl", "satoken", *words],
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def doctor(self, target: str) -> Played:
+        """What doctor says of a target, as JSON and as text."""
+        done = self.satoken("doctor", target, "-n", self.namespace, "-o", "json")
+        assert done.stderr == ""
+        text = self.satoken("doctor", target, "-n", self.namespace, "-o", "wide")
+        assert "Traceback" not in text.stderr
+        return Played(done.returncode, json.loads(done.stdout), text.stdout)
+
+
+Works = Callable[[Stage, Scenario], str]
+
+
+def play(scenario: Scenario, stage: Stage, works: Works) -> None:
+    """Builds a fault, has it diagnosed, applies the printed fix, and sees the token work.
+
+    ``works`` is the oracle: it returns what is wrong with the token, or nothing.
+    """
+    text = scenario.manifest.replace("NS", stage.namespace)
+    stage.kubectl("-n", stage.namespace, "apply", "-f", "-", stdin=text)
+    for line in scenario.events:
+        if line == "wait-for-pod":
+            wait_for_token(stage, scenario, works)
+        else:
+            stage.shell(line)
+    if scenario.wait:
+        stage.until(scenario.wait)
+    assert works(stage, scenario), "there is no fault to be found"
+
+    target = scenario.target
+    if target == "pod":
+        target = f"pod/{stage.pods()[-1]['metadata']['name']}"
+    played = stage.doctor(target)
+    findings = played.report["findings"]
+    assert findings, played.text
+    first = findings[0]
+    assert (first["code"], first["certainty"]) == (scenario.code, scenario.certainty), played.text
+    for command in first["fix"]["commands"]:
+        for line in command.splitlines():
+            assert line.strip() in played.text
+    if first["severity"] == "hint":
+        assert played.status == 0
+    else:
+        assert played.status == 1
+
+    for line in scenario.undo:
+        stage.shell(line)
+    for command in first["fix"]["commands"]:
+        stage.shell(command)
+    for line in scenario.after:
+        stage.shell(line)
+    wait_for_token(stage, scenario, works)
+
+    if target.startswith("pod/"):
+        target = f"pod/{stage.pods()[-1]['metadata']['name']}"
+    healed = stage.doctor(target)
+    assert scenario.code not in [finding["code"] for finding in healed.report["findings"]]
+
+
+def wait_for_token(stage: Stage, scenario: Scenario, works: Works, seconds: float = 90) -> None:
+    """Waits until the oracle is content."""
+    end = time.monotonic() + seconds
+    while wrong := works(stage, scenario):
+        assert time.monotonic() < end, (
+            f"{wrong}\n{stage.shell('kubectl -n $NS get all,events').stdout}"
+        )
+        time.sleep(0.3)
+
+
+def review(stage: Stage, token: str) -> str:
+    """What the API server finds wrong with a token, by TokenReview."""
+    body = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenReview",
+        "spec": {"token": token},
+    }
+    answer = yaml.safe_load(
+        stage.kubectl("create", "-f", "-", "-o", "yaml", stdin=json.dumps(body))
+    )
+    status = answer["status"]
+    return "" if status.get("authenticated") else status.get("error", "not authenticated")
+
+
+def ids(scenarios: list[Scenario]) -> Iterator[str]:
+    """The names of scenarios, for pytest."""
+    return (scenario.name for scenario in scenarios)
