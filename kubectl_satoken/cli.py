@@ -157,12 +157,28 @@ def run(argv: Sequence[str], env: Env) -> int:
         return fail(error, env)
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
+    except Exception as bug:
+        if env.environ.get("SATOKEN_TRACEBACK"):
+            raise
+        return fail(of_bug(bug), env)
     except BrokenPipeError:
         # whoever read our output has enough; keep the interpreter from flushing into it once more
         import os
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitStatus.OK
+
+
+def of_bug(bug: Exception) -> SatokenError:
+    """An error of ours as one line: what kind and where, but no values, which may be secret."""
+    trace = bug.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_name}, line {trace.tb_lineno}" if trace else "unknown"
+    return SatokenError(
+        f"a bug in kubectl-satoken: {type(bug).__name__} in {where}",
+        "please report it; SATOKEN_TRACEBACK=1 shows more (look for secrets before you share that)",
+    )
 
 
 def fail(error: SatokenError, env: Env) -> int:

@@ -89,12 +89,12 @@ class ManifestWorld:
         return None
 
     def list(self, kind: str, namespace: str = "") -> Iterator[Object]:
-        plural = KINDS[kind].plural if kind in KINDS else kind
-        self._check_complete(kind, namespace, plural)
+        # what is found is certain; only the end of the list is not known to be the end
         yield from self.found(kind, namespace)
+        self._check_complete(kind, namespace, KINDS[kind].plural if kind in KINDS else kind)
 
     def found(self, kind: str, namespace: str = "") -> Iterator[Object]:
-        """What there is of a kind, complete or not."""
+        """What the files have of a kind, whether that is all or not."""
         for (one, where, _), item in self._objects.items():
             if one == kind and namespace in ("", where):
                 yield item

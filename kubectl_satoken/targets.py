@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from .admission import admit
-from .errors import NotFound, UsageError
+from .errors import Forbidden, NotFound, UsageError
 from .mounts import account_of
 from .workloads import is_live, pods_of, template_path, template_pod
 from .world import KINDS, Kind, Object, Unseen, World
@@ -82,11 +82,16 @@ def unknown_kind(word: str) -> Kind:
 
 
 def fetch(target: Target, namespace: str, world: World) -> Object:
-    """The object that a target names. Raises NotFound in kubectl's words, or Unseen."""
-    item = world.get(target.kind, namespace, target.name, target.api_version)
+    """The object that a target names. Raises NotFound or Forbidden in kubectl's words."""
+    group = target.api_version.rpartition("/")[0]
+    resource = target.plural + (f".{group}" if group else "")
+    try:
+        item = world.get(target.kind, namespace, target.name, target.api_version)
+    except Unseen as unseen:
+        raise Forbidden(
+            f'{resource} "{target.name}" could not be looked at: {unseen.why}'
+        ) from unseen
     if item is None:
-        group = target.api_version.rpartition("/")[0]
-        resource = target.plural + (f".{group}" if group else "")
         raise NotFound(f'{resource} "{target.name}" not found', code=404, reason="NotFound")
     return item
 

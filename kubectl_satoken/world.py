@@ -109,7 +109,10 @@ class World(Protocol):
         """
 
     def list(self, kind: str, namespace: str = "") -> Iterator[Object]:
-        """All objects of a kind, of one namespace or (empty) of all. Raises Unseen.
+        """All objects of a kind, of one namespace or (empty) of all.
+
+        Raises Unseen, at the end, when there may be more: whoever has found what it sought can
+        stop before that, and is right.
 
         Secrets come as with ``get``.
         """

@@ -32,14 +32,22 @@ def missing_account(pod: Object, world: World) -> Evidence | None:
     return Evidence("ServiceAccount", namespace, name, "", "not found", here=True)
 
 
+def account_names(namespace: str, world: World) -> list[str]:
+    """The names of the accounts of a namespace, as far as they can be seen."""
+    names: list[str] = []
+    try:
+        for item in world.list("ServiceAccount", namespace):
+            names.append(item["metadata"]["name"])  # what came before a break stays
+    except Unseen:
+        pass
+    return names
+
+
 def near_name(namespace: str, name: str, world: World) -> str:
     """An account of the namespace whose name is nearly the one asked for; empty without one."""
     from difflib import get_close_matches
 
-    try:
-        names = [item["metadata"]["name"] for item in world.list("ServiceAccount", namespace)]
-    except Unseen:
-        return ""
+    names = account_names(namespace, world)
     # a prefix or suffix more or less is what charts do to names
     for other in names:
         if other != "default" and (other.endswith("-" + name) or name.endswith("-" + other)):

@@ -17,6 +17,7 @@ from ..times import seconds, words
 from ..workloads import finished
 from ..world import Object, Unseen, World
 from . import Evidence, Finding, Fix, at, check
+from .account import account_names
 
 ACCOUNT_ANNOTATION = "kubernetes.io/service-account.name"
 UID_ANNOTATION = "kubernetes.io/service-account.uid"
@@ -61,6 +62,7 @@ def legacy_secret_not_populated(secret: Object, world: World) -> Iterator[Findin
     namespace = metadata.get("namespace", "")
     if world.get("ServiceAccount", namespace, account) is None:
         evidence.append(Evidence("ServiceAccount", namespace, account, "", "not found"))
+    annotate = kubectl(world, namespace, "annotate", "--overwrite", "secret", metadata["name"])
     yield Finding(
         f"secret {metadata['name']} has no token: no controller has filled it in {words(age)}",
         here,
@@ -68,17 +70,8 @@ def legacy_secret_not_populated(secret: Object, world: World) -> Iterator[Findin
         Fix(
             "when kube-controller-manager runs with its key and nothing refuses its writes, "
             "make it try again",
-            (
-                kubectl(
-                    world,
-                    namespace,
-                    "annotate",
-                    "secret",
-                    metadata["name"],
-                    f"satoken/retry={int(world.now())}",
-                    "--overwrite",
-                ),
-            ),
+            # the value differs each time, so that the Secret changes each time
+            (f"{annotate} satoken/retry=$(date +%s)",),
         ),
     )
 
@@ -89,10 +82,7 @@ def account_for_secret(secret: Object, world: World) -> str:
     The longest account name that the Secret's name begins with, else the only one there is.
     """
     namespace = secret["metadata"].get("namespace", "")
-    try:
-        names = [item["metadata"]["name"] for item in world.list("ServiceAccount", namespace)]
-    except Unseen:
-        return ""
+    names = account_names(namespace, world)
     own = secret["metadata"]["name"]
     fitting = [name for name in names if own == name or own.startswith(name + "-")]
     if fitting:
