@@ -149,6 +149,8 @@ metadata:
   annotations: {kubernetes.io/service-account.name: web}
 """
 
+TOUCH_PROBE = "kubectl -n $NS label --overwrite secret probe at=$(date +%N)"
+
 POD_IS_THERE = "kubectl -n $NS get pod -l app=web -o name | grep -q pod/"
 
 SCENARIOS = [
@@ -302,8 +304,7 @@ SCENARIOS = [
         f"{account()}---{NO_FILLING}",
         (
             # a policy takes a moment until it is enforced
-            "kubectl -n $NS create secret generic probe; "
-            "while kubectl -n $NS label --overwrite secret probe at=$(date +%N); do sleep 0.3; done",
+            f"kubectl -n $NS create secret generic probe; while {TOUCH_PROBE}; do sleep 0.3; done",
             f"kubectl -n $NS apply -f - <<'EOF'\n{TOKEN_SECRET}EOF",
             "sleep 32",
         ),
@@ -311,7 +312,7 @@ SCENARIOS = [
         undo=(
             "kubectl delete validatingadmissionpolicybinding no-filling-$NS",
             "kubectl delete validatingadmissionpolicy no-filling-$NS",
-            "until kubectl -n $NS label --overwrite secret probe again=$(date +%N); do sleep 0.3; done",
+            f"until {TOUCH_PROBE}; do sleep 0.3; done",
         ),
     ),
     Scenario(
