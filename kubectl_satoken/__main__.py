@@ -16,6 +16,8 @@ def main() -> int:
 
         sys.stdout.write(f"kubectl-satoken {__version__}\n")
         return 0
+    # names may hold what the terminal cannot show
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     from .cli import run
     from .env import Env
 

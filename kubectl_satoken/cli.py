@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from . import __version__
 from .env import Env
-from .errors import ExitStatus, SatokenError, UsageError
+from .errors import ExitStatus, SatokenError, UsageError, redact
 
 PROG = "kubectl satoken"
 
@@ -126,6 +126,10 @@ def dispatch(argv: Sequence[str], env: Env) -> int:
     if verb not in VERBS:
         raise unknown_verb(verb)
     one = verb_parser(verb)
+    before = argv[: argv.index("--")] if "--" in argv else argv
+    if "-h" in before or "--help" in before:
+        env.stdout.write(one.format_help())
+        return ExitStatus.OK
     args = one.parse_intermixed_args(boolean_words(argv[1:], one))
     status: int = args.run(args, env)
     return status
@@ -151,22 +155,20 @@ def run(argv: Sequence[str], env: Env) -> int:
         status = dispatch(argv, env)
         env.stdout.flush()
         return status
-    except SystemExit as leaving:  # --help of a verb
-        return int(leaving.code or 0)
     except SatokenError as error:
         return fail(error, env)
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
-    except Exception as bug:
-        if env.environ.get("SATOKEN_TRACEBACK"):
-            raise
-        return fail(of_bug(bug), env)
     except BrokenPipeError:
         # whoever read our output has enough; keep the interpreter from flushing into it once more
         import os
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitStatus.OK
+    except Exception as bug:
+        if env.environ.get("SATOKEN_TRACEBACK"):
+            raise
+        return fail(of_bug(bug), env)
 
 
 def of_bug(bug: Exception) -> SatokenError:
@@ -183,7 +185,8 @@ def of_bug(bug: Exception) -> SatokenError:
 
 def fail(error: SatokenError, env: Env) -> int:
     """Tells of an error in one line, and what to do next in another."""
-    env.stderr.write(f"error: {error.message}\n")
+    # a token may have been pasted in the place of a name, or stand in a file that is no YAML
+    env.stderr.write(f"error: {redact(error.message)}\n")
     if error.hint:
-        env.stderr.write(f"hint: {error.hint}\n")
+        env.stderr.write(f"hint: {redact(error.hint)}\n")
     return error.status

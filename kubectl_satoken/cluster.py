@@ -5,10 +5,8 @@ plain dicts: typed models, and the parts of the client that serialise for them, 
 alone doubles the time of a short command.
 """
 
-import http.client
 import json
 import os
-import random
 import re
 import ssl
 import sys
@@ -17,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import LazyLoader
+from importlib.util import LazyLoader, find_spec
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote, urlencode, urlsplit
@@ -51,7 +49,7 @@ CONNECT_TIMEOUT = 5.0  # seconds
 READ_TIMEOUT = 30.0  # seconds between two pieces of an answer
 TRIES = 4
 LONGEST_WAIT = 30.0  # seconds; a longer Retry-After is not waited for
-PATIENCE = 0.02  # seconds without an answer after which the other reads go out as well
+PATIENCE = 0.01  # seconds without an answer after which the other reads go out as well
 PAGE = 500  # objects, as kubectl's --chunk-size
 
 JSON = "application/json"
@@ -123,13 +121,13 @@ def pool_manager(target: "Target") -> Any:
         return urllib3.PoolManager(**options)
     proxy = urlsplit(target.proxy_url)
     if proxy.scheme.startswith("socks"):
-        try:
-            from urllib3.contrib.socks import SOCKSProxyManager
-        except ImportError as error:
+        if find_spec("socks") is None:  # urllib3 would warn before it fails
             raise KubeconfigError(
                 "the proxy of this cluster is a SOCKS proxy, for which PySocks is needed",
                 "install the Python package PySocks beside kubectl-satoken",
-            ) from error
+            )
+        from urllib3.contrib.socks import SOCKSProxyManager
+
         # with socks5 kubectl lets the proxy resolve names, which urllib3 calls socks5h
         return SOCKSProxyManager(re.sub(r"^socks5:", "socks5h:", target.proxy_url), **options)
     if proxy.username is not None:
@@ -145,11 +143,10 @@ def without_login(url: str) -> str:
 
 # --- text that others wrote -----------------------------------------------------------------------
 
-# a JWT, the same in base64 as the data of a Secret has it, and the value of an Authorization header
-TOKENS = re.compile(
-    r"eyJ[\w-]{4,}\.[\w-]+(?:\.[\w-]*)?|ZXlK[A-Za-z0-9+/=]{20,}|(?<=Bearer )\S+|(?<=Basic )\S+"
-)
-WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')  # RFC 7234 5.5; the API server sends only 299
+# Not compiled here, since few commands come to need them. A JWT, the same in base64 (as the data of
+# a Secret has it), and the value of an Authorization header:
+TOKENS = r"eyJ[\w-]{4,}\.[\w-]+(?:\.[\w-]*)?|ZXlK[A-Za-z0-9+/=]{20,}|(?<=Bearer )\S+|(?<=Basic )\S+"
+WARNING = r'299 \S+ "((?:[^"\\]|\\.)*)"'  # RFC 7234 5.5; the API server sends only 299
 
 
 def one_line(text: str, limit: int = 256) -> str:
@@ -159,7 +156,7 @@ def one_line(text: str, limit: int = 256) -> str:
         text = title[1]
     elif "<" in text:
         text = re.sub(r"<(style|script)\b.*?</\1>|<[^>]*>", " ", text, flags=re.I | re.S)
-    text = "".join(c if c.isprintable() else " " for c in TOKENS.sub("***", text))
+    text = "".join(c if c.isprintable() else " " for c in re.sub(TOKENS, "***", text))
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
@@ -246,6 +243,8 @@ def api_error(answer: Answer, method: str, url: str) -> ApiError:
         message = message.rstrip() + (f": {text}" if text else "")
         if b"<html" in answer.body[:1000].lower():
             hint = "Kubernetes does not answer so: is there a proxy or a login page before it?"
+        elif b"HTTP request to an HTTPS server" in answer.body[:1000]:
+            hint = "the server in the kubeconfig must begin with https://"
         elif 300 <= answer.status < 400:
             hint = "API servers do not redirect: is the server in the kubeconfig right?"
     return kind(message, hint, code=answer.status, reason=reason, details=details)
@@ -287,7 +286,7 @@ def unreachable(error: BaseException, target: "Target", timeout: float | None) -
             why, hint = "it does not speak TLS", "should the server in the kubeconfig be http://?"
         elif "ALERT" in (cause.reason or ""):
             hint = "the server does not accept the client certificate"
-    elif isinstance(cause, ConnectionRefusedError):
+    elif any(isinstance(each, ConnectionRefusedError) for each in chain):
         why, hint = "connection refused", "is the cluster running, and the port right?"
     elif any(isinstance(each, http_errors.ReadTimeoutError) for each in chain):
         why = f"no answer within {READ_TIMEOUT if timeout is None else timeout:g} s{limit}"
@@ -298,12 +297,15 @@ def unreachable(error: BaseException, target: "Target", timeout: float | None) -
     ):
         why = f"no connection within {CONNECT_TIMEOUT if timeout is None else timeout:g} s{limit}"
         hint = "is a VPN or a proxy needed?"
-    elif any(isinstance(each, http.client.HTTPException | ConnectionError) for each in chain):
+    elif any(isinstance(each, http_errors.ProtocolError | ConnectionError) for each in chain):
         why = "the connection broke off"
     else:
         why = one_line((getattr(cause, "strerror", None) or str(cause)).lower())
     through = ""
-    if target.proxy_url and any(isinstance(each, http_errors.ProxyError) for each in chain):
+    if target.proxy_url and (
+        target.proxy_url.startswith("socks")
+        or any(isinstance(each, http_errors.ProxyError) for each in chain)
+    ):
         through = f" through the proxy {without_login(target.proxy_url)}"
         hint = "see proxy-url in the kubeconfig, and HTTPS_PROXY"
     message = f"could not reach {without_login(target.server)}{through}: {why}"
@@ -346,19 +348,27 @@ def pause(answer: Answer, method: str, attempt: int) -> float | None:
         return None
     if seconds is None:
         return backoff(attempt)
-    return None if seconds > LONGEST_WAIT else seconds + random.uniform(0, 0.2)
+    return None if seconds > LONGEST_WAIT else seconds + jitter(0, 0.2)
 
 
 def backoff(attempt: int) -> float:
     """Seconds to wait after the given attempt (1, 2, …): doubling, with jitter."""
-    return random.uniform(0.05, 0.1) * (1 << attempt - 1)
+    return jitter(0.05, 0.1) * (1 << attempt - 1)
+
+
+def jitter(least: float, most: float) -> float:
+    """Some seconds, so that many clients do not come back at the same moment."""
+    import random  # loads hashlib, which a request that succeeds does not need
+
+    return random.uniform(least, most)
 
 
 # --- requests -------------------------------------------------------------------------------------
 
 
 def connect(target: "Target", env: Env, verbosity: int = 0) -> "Api":
-    """The API server of a kubeconfig. Sends nothing yet. Raises KubeconfigError."""
+    """The API server of a kubeconfig. Sends nothing yet, but may run an exec plugin for a client
+    certificate. Raises KubeconfigError."""
     return Api(target, env, verbosity)
 
 
@@ -560,19 +570,22 @@ class Api:
         if not answer.body:
             return {}
         try:
-            return json.loads(answer.body)
-        except ValueError as error:
-            text = one_line(answer.body[:2000].decode("utf-8", "replace"))
-            raise ServerError(
-                f"{method} {without_login(url)} was not answered with JSON: {text}",
-                "is there a proxy or a login page before the API server?",
-                code=answer.status,
-            ) from error
+            document = json.loads(answer.body)
+            if isinstance(document, dict):
+                return document
+        except ValueError:
+            pass
+        text = one_line(answer.body[:2000].decode("utf-8", "replace"))
+        raise ServerError(
+            f"{method} {without_login(url)} was not answered with a JSON object: {text}",
+            "is there a proxy or a login page before the API server?",
+            code=answer.status,
+        )
 
     def warn(self, headers: Any) -> None:
         """Shows the server's warnings, each once, as kubectl does."""
         for line in headers.getlist("Warning") if headers else ():
-            for text in WARNING.findall(line.encode("latin-1").decode("utf-8", "replace")):
+            for text in re.findall(WARNING, line.encode("latin-1").decode("utf-8", "replace")):
                 self.say("Warning: " + one_line(re.sub(r"\\(.)", r"\1", text), 1024))
 
     def say(self, text: str) -> None:
@@ -661,6 +674,7 @@ class ClusterWorld:
     def __init__(self, api: Api, env: Env) -> None:
         self.api = api
         self.env = env
+        self.flags: tuple[str, ...] = ()
         self.memo: dict[tuple[str, Want], Outcome] = {}
 
     def now(self) -> float:
@@ -675,7 +689,8 @@ class ClusterWorld:
         """
         known = known_kind(kind, api_version)
         if known is not None:
-            api_version = ""
+            # a Want of kind Event without a version is for the events about that name
+            api_version = known.api_version if kind == "Event" else ""
             if not known.namespaced:
                 namespace = ""
             for scope in (namespace, ""):
@@ -715,8 +730,7 @@ class ClusterWorld:
         handshake, which is the dear part, and far ones get one round of waiting.
         """
         todo = deque(want for want in dict.fromkeys(wants) if ("", want) not in self.memo)
-        left = len(todo)
-        if left < 2:
+        if len(todo) < 2:
             return
         answers: SimpleQueue[tuple[Want, Outcome]] = SimpleQueue()
         pending = set(todo)
@@ -737,12 +751,14 @@ class ClusterWorld:
         alone = True
         since = idle_clock()
         while pending:
+            left = PATIENCE - (idle_clock() - since) if alone else None
+            if left is not None and left <= 0:
+                alone = False
+                start(min(len(todo), CONNECTIONS - 1))
+                continue
             try:
-                want, outcome = answers.get(timeout=PATIENCE if alone else None)
+                want, outcome = answers.get(timeout=left)
             except Empty:
-                if idle_clock() - since >= PATIENCE:
-                    start(min(left, CONNECTIONS) - 1)
-                    alone = False
                 continue
             since = idle_clock()
             pending.discard(want)
@@ -774,7 +790,7 @@ class ClusterWorld:
     def read(self, want: Want, api_version: str = "") -> Any:
         if not want.kind:
             return self.read_document(want.name)
-        if want.kind == "Event" and want.name:
+        if want.kind == "Event" and want.name and not api_version:
             about = [("fieldSelector", f"involvedObject.name={want.name}")]
             return by_name(self.pages(KINDS["Event"], want.namespace, about))
         kind = self.kind(want.kind, api_version)

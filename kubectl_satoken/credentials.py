@@ -130,25 +130,38 @@ class TokenFile(Credentials):
         try:
             with open(self._path, encoding="utf-8") as file:
                 token = Sealed(file.read().strip())
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "not text"
+        except (OSError, ValueError) as error:  # UnicodeDecodeError, too
+            why = unreadable(error)
             raise KubeconfigError(f"cannot read the token file {self._path}: {why}") from error
         if not token:
             raise KubeconfigError(f"the token file {self._path} is empty")
         return token
 
 
+class PluginPolicy(NamedTuple):
+    """Which exec plugins the user lets kubectl run."""
+
+    kind: str = ""  # AllowAll, DenyAll, Allowlist; empty: AllowAll
+    allowed: tuple[str, ...] = ()
+    file: str = ""
+
+
 class ExecPlugin(Credentials):
     """What a client-go credential plugin says, each time it is needed."""
 
     def __init__(
-        self, spec: Mapping[str, Any], cluster: Mapping[str, Any] | None, env: Env
+        self,
+        spec: Mapping[str, Any],
+        cluster: Mapping[str, Any] | None,
+        policy: "PluginPolicy",
+        env: Env,
     ) -> None:
         from threading import Lock
 
         super().__init__()
         self._spec = spec
         self._cluster = cluster  # spec.cluster of the ExecCredential, if the plugin is to know it
+        self._policy = policy
         self._env = env
         self._expires = 0.0  # 0: never
         self._fresh = False
@@ -214,7 +227,7 @@ class ExecPlugin(Credentials):
                 check=False,
             )
         except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
-            why = getattr(error, "strerror", None) or "not a valid command line"
+            why = unreadable(error)
             raise self._error(f"exec: {command[0]}: {why}", installed=False) from error
         if done.returncode:
             code = max(done.returncode, -1)  # as Go counts: -1 for a signal
@@ -223,16 +236,42 @@ class ExecPlugin(Credentials):
         return done.stdout
 
     def _executable(self) -> str:
-        """The command, looked up in PATH unless it is a path. Never in the current folder."""
+        """The command, looked up in PATH unless it is a path, if it may run."""
+        command = os.path.normpath(self._spec["command"])
+        if self._policy.kind == "DenyAll":
+            raise self._denied(f'plugin "{command}" not allowed: policy set to "DenyAll"')
+        found = self._looked_up(command)
+        allowed = self._policy.allowed
+        if self._policy.kind == "Allowlist" and not {command, found} & {
+            *allowed,
+            *(
+                self._looked_up(entry)
+                for entry in allowed
+                if found and os.path.basename(entry) == os.path.basename(found)
+            ),
+        }:
+            raise self._denied(
+                f'plugin path "{found or command}" is not permitted by the credential plugin '
+                "allowlist"
+            )
+        if found is None:
+            raise self._error(f"exec: executable {command} not found", installed=False)
+        return found
+
+    def _looked_up(self, command: str) -> str | None:
+        """A path as it is; a name as found in PATH, but never in the current folder."""
         import shutil
 
-        command: str = self._spec["command"]
         if os.sep in command or (os.altsep and os.altsep in command):
             return command
         found = shutil.which(command, path=self._env.environ.get("PATH", ""))
-        if found is None or not os.path.isabs(found):
-            raise self._error(f"exec: executable {command} not found", installed=False)
-        return found
+        return found if found and os.path.isabs(found) else None
+
+    def _denied(self, why: str) -> KubeconfigError:
+        return KubeconfigError(
+            f"getting credentials: {why}",
+            f"your kubectl preferences say so: credentialPluginPolicy in {self._policy.file}",
+        )
 
     def _interactive(self) -> bool:
         mode = self._spec["interactiveMode"]
@@ -395,7 +434,7 @@ class Oidc(Credentials):
             form["client_id"] = client
             if secret:
                 form["client_secret"] = secret
-            return self._answer("POST", endpoint, urlencode(form))
+            return self._answer("POST", endpoint, urlencode(sorted(form.items())))
 
     def _answer(
         self, method: str, url: str, body: str = "", headers: Mapping[str, str] | None = None
@@ -541,9 +580,12 @@ def _load_certificate(context: "ssl.SSLContext", certificate: Certificate) -> No
         with _readable(pem) as path:
             context.load_cert_chain(path, password="")
     except (ssl.SSLError, ValueError) as error:
-        mismatch = getattr(error, "reason", "") == "KEY_VALUES_MISMATCH"
-        why = "the key does not belong to the certificate" if mismatch else "not PEM, or encrypted"
-        raise KubeconfigError(f"cannot use the client certificate and key: {why}") from error
+        why = "failed to parse the client certificate or its private key: not PEM, or encrypted"
+        if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
+            why = "private key does not match public key of the client certificate"
+        raise KubeconfigError(
+            f"tls: {why}", "the key must be an unencrypted PEM block, and belong to the certificate"
+        ) from error
 
 
 class _readable:  # noqa: N801 (used as a function; contextlib costs more than it saves)
@@ -580,8 +622,13 @@ def read_text(path: str, what: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
-    except OSError as error:
-        raise KubeconfigError(f"unable to read {what} {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise KubeconfigError(f"unable to read {what} {path}: {unreadable(error)}") from error
+
+
+def unreadable(error: Exception) -> str:
+    """Why a file cannot be used. ValueError: its name holds a NUL, or it is not text."""
+    return getattr(error, "strerror", None) or "invalid argument"
 
 
 def pem_data(base64: str, what: str) -> str:

@@ -9,7 +9,7 @@ from .errors import NotFound
 from .mounts import TOKEN_SECRET_TYPE, account_of, api_tokens
 from .rbac import user_of
 from .targets import Target, admitted, fetch, pods_for
-from .workloads import finished, is_live, owner_of, template_path
+from .workloads import controller_of, finished, is_live, owner_of, template_path
 from .world import Object, Unseen, Want, World
 
 Name = tuple[str, str, str]
@@ -36,7 +36,7 @@ class Cause(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What doctor has to say, in the order of causes."""
+    """What doctor has to say: target by target, for each in the order of causes."""
 
     targets: list[Name]
     causes: list[Cause]
@@ -66,37 +66,31 @@ def diagnose(targets: Sequence[Target], namespace: str, world: World) -> Report:
 
 
 def diagnose_objects(objects: Iterable[Object], world: World) -> Report:
-    """Examines all of these that have a pod template, are pods or token Secrets."""
+    """Examines all of these that have a pod template, are pods or token Secrets.
+
+    What a controller among them has made is examined with it, and not once more by itself.
+    """
+    objects = list(objects)
+    uids = {item["metadata"].get("uid") for item in objects} - {None}
     return combine(
         examine_item(item, world)
         for item in objects
-        if item["kind"] in ("Pod", "Secret") or template_path(item)
+        if (item["kind"] == "Pod" or item.get("type") == TOKEN_SECRET_TYPE or template_path(item))
+        and (controller_of(item) or {}).get("uid") not in uids
     )
 
 
 def combine(parts: Iterable[Report]) -> Report:
-    """One report from those of the single targets, each cause in it once."""
+    """One report from those of the single targets."""
     report = Report([], [], [], [], [], 0)
-    causes: dict[object, Cause] = {}
     for part in parts:
-        for cause in part.causes:
-            key = (cause.finding.code, cause.finding.object, cause.finding.message)
-            known = causes.get(key)
-            causes[key] = (
-                cause
-                if known is None
-                else known._replace(affected=max(known.affected, cause.affected))
-            )
-        for skip in part.skipped:
-            if skip not in report.skipped:
-                report.skipped.append(skip)
-        report = report._replace(checked=report.checked + part.checked)
         report.targets.extend(part.targets)
+        report.causes.extend(part.causes)
         report.tokens.extend(part.tokens)
         report.notes.extend(part.notes)
-    ranked = order([cause.finding for cause in causes.values()])
-    affected = {id(cause.finding): cause.affected for cause in causes.values()}
-    return report._replace(causes=[Cause(finding, affected[id(finding)]) for finding in ranked])
+        report.skipped.extend(skip for skip in part.skipped if skip not in report.skipped)
+        report = report._replace(checked=report.checked + part.checked)
+    return report
 
 
 def examine_target(target: Target, namespace: str, world: World) -> Report:

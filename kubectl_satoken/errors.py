@@ -17,6 +17,17 @@ class ExitStatus(IntEnum):
     INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
+# Whatever looks like a JWT, also in base64 once more, as a Secret has it; and credentials of HTTP.
+SECRETS = r"eyJ[\w-]{4,}(?:\.[\w-]*){0,2}|ZXlK[A-Za-z0-9+/=]{20,}|(?<=Bearer )\S+|(?<=Basic )\S+"
+
+
+def redact(text: str) -> str:
+    """Text without anything in it that looks like a token."""
+    import re
+
+    return re.sub(SECRETS, "***", text)
+
+
 class SatokenError(Exception):
     """An error for the person at the terminal: one line, perhaps a hint, never a traceback.
 

@@ -15,6 +15,7 @@ from .credentials import (
     Credentials,
     ExecPlugin,
     Oidc,
+    PluginPolicy,
     TokenFile,
     basic,
     bearer,
@@ -22,6 +23,7 @@ from .credentials import (
     pem_data,
     read_text,
     ssl_context,
+    unreadable,
 )
 from .env import Env
 from .errors import KubeconfigError, UsageError
@@ -113,6 +115,17 @@ def tls_context(target: Target) -> "ssl.SSLContext":
 
 def load(overrides: Overrides, env: Env, service_account: str = SERVICE_ACCOUNT) -> Target:
     """The target that kubectl would have with these flags. Raises KubeconfigError, UsageError."""
+    try:
+        return _load(overrides, env, service_account)
+    except KubeconfigError as error:
+        if error.message.isprintable():
+            raise
+        # Names of the file are in messages, and may hold anything.
+        message = "".join(each if each.isprintable() else " " for each in error.message)
+        raise KubeconfigError(message, error.hint) from error
+
+
+def _load(overrides: Overrides, env: Env, service_account: str) -> Target:
     timeout = _seconds(overrides.request_timeout)
     config = _merged(overrides, env)
     name, context = _context(config, overrides)
@@ -288,7 +301,7 @@ def _home(env: Env) -> str:
 def _parsed(path: str, content: bytes) -> dict[str, Any]:
     """One file, with its relative paths made absolute, and its lists made maps by name."""
     try:
-        config = _typed(parse_yaml(content.decode("utf-8-sig")), _CONFIG, "")
+        config: dict[str, Any] = _typed(parse_yaml(content.decode("utf-8-sig")), _CONFIG, "")
         if config.get("kind", "Config") != "Config" or config.get("apiVersion", "v1") != "v1":
             raise ValueError("it is not of kind Config, apiVersion v1")
         for section, field in (("clusters", "cluster"), ("users", "user"), ("contexts", "context")):
@@ -564,8 +577,8 @@ def _unreadable(entry: Mapping[str, Any], field: str, what: str) -> list[str]:
     try:
         with open(path, "rb"):
             return []
-    except OSError as error:
-        return [f"unable to read {what.format(path)} due to {error.strerror}"]
+    except (OSError, ValueError) as error:
+        return [f"unable to read {what.format(path)} due to {unreadable(error)}"]
 
 
 # The target
@@ -605,6 +618,12 @@ def _server(text: str) -> "SplitResult":
 def _url(parts: "SplitResult") -> str:
     """The URL without login, query, fragment and slash at the end."""
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+
+
+def _without_query(server: str) -> str:
+    """The server as plugins are told of it: as it was written, but for a query after a path."""
+    parts = _split(server)
+    return parts._replace(query="", fragment="").geturl() if len(parts.path) > 1 else server
 
 
 def _pem(entry: Mapping[str, Any], field: str) -> str | None:
@@ -661,7 +680,8 @@ def _credentials(
         password = user.get("password") or Sealed("")
         return Credentials(basic(login, password), certificate)
     if plugin is not None and certificate is None:
-        return ExecPlugin(_plugin(plugin), _exec_cluster(plugin, cluster, ca), env)
+        told = _exec_cluster(plugin, cluster, ca)
+        return ExecPlugin(_plugin(plugin), told, _plugin_policy(env), env)
     if oidc is not None:
         return oidc
     if certificate is not None:
@@ -686,6 +706,47 @@ def _plugin(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {**spec, "installHint": hint}
 
 
+_PREFERENCE = {
+    "kind": str,
+    "apiVersion": str,
+    "credentialPluginPolicy": str,
+    "credentialPluginAllowlist": [{"command": str}],
+}
+
+
+def _plugin_policy(env: Env) -> PluginPolicy:
+    """What the user's kuberc says about exec plugins: a plugin denied to kubectl is so to us."""
+    asked = env.environ.get("KUBERC", "")
+    if asked == "off" or env.environ.get("KUBECTL_KUBERC", "").lower() == "false":
+        return PluginPolicy()
+    file = asked or os.path.join(_home(env), ".kube", "kuberc")
+    preference: dict[str, Any] = {}
+    if asked or os.path.exists(file):
+        for text in f"\n{read_text(file, 'kuberc')}".split("\n---"):
+            try:
+                found = _typed(parse_yaml(text), _PREFERENCE, "")
+            except ValueError:
+                continue  # kubectl takes the first that it can read
+            group, _, version = found.get("apiVersion", "").partition("/")
+            if (group, found.get("kind")) == ("kubectl.config.k8s.io", "Preference"):
+                preference = found if version == "v1beta1" else {}
+                break
+    policy = PluginPolicy(
+        preference.get("credentialPluginPolicy", ""),
+        tuple(
+            entry.get("command", "") for entry in preference.get("credentialPluginAllowlist", ())
+        ),
+        file,
+    )
+    known = policy.kind in ("", "AllowAll", "DenyAll", "Allowlist")
+    if not known or (policy.kind == "Allowlist") != bool(policy.allowed) or "" in policy.allowed:
+        raise KubeconfigError(
+            f"misconfigured credential plugin allowlist: plugin policy in {file}",
+            "credentialPluginPolicy is AllowAll, DenyAll, or Allowlist with a list of commands",
+        )
+    return policy
+
+
 def _exec_cluster(
     spec: Mapping[str, Any], cluster: Mapping[str, Any], ca: str | None
 ) -> dict[str, Any] | None:
@@ -695,7 +756,7 @@ def _exec_cluster(
     from base64 import b64encode
 
     info = {
-        "server": cluster["server"],
+        "server": _without_query(cluster["server"]),
         "tls-server-name": cluster.get("tls-server-name"),
         "insecure-skip-tls-verify": cluster.get("insecure-skip-tls-verify"),
         "certificate-authority-data": b64encode(ca.encode()).decode() if ca else None,
@@ -933,6 +994,8 @@ def _with_field(text: str, user: str, field: str, value: str) -> str:
     """The text with a field of the user's auth-provider config set, where that is easy."""
     import yaml
 
+    start: int
+    end: int
     root = next(yaml.compose_all(text, Loader=yaml.SafeLoader))
     _, users = _child(root, "users")
     for item in getattr(users, "value", ()):
@@ -946,13 +1009,15 @@ def _with_field(text: str, user: str, field: str, value: str) -> str:
                 start, end = old.start_mark.index, old.end_mark.index
                 before = " " if text[start - 1] == ":" else ""
                 after = "\n" if text[start:end].endswith("\n") else ""
-                return text[:start] + before + value + after + text[end:]
+                value = f"{before}{value}{after}"
+                return text[:start] + value + text[end:]
             if getattr(config, "value", None):
                 first = config.value[0][0].start_mark
-                key, separator = f"{field}: ", "\n" + " " * first.column
-                if config.flow_style:
-                    key, separator = f'"{field}": ', ", "
-                return text[: first.index] + key + value + separator + text[first.index :]
+                start = first.index
+                value = f'"{field}": {value}' + (
+                    ", " if config.flow_style else "\n" + " " * first.column
+                )
+                return text[:start] + value + text[start:]
     return text
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from .env import Env
 from .errors import ManifestError
 from .times import seconds
+from .workloads import TEMPLATE_PATHS, template_path
 from .world import KINDS, Object, Unseen, Want
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -166,6 +167,7 @@ def parse(text: str, name: str) -> list[Object]:
     """
     import yaml
 
+    check_depth(text, name)
     loader = text_loader()
     objects: list[Object] = []
     try:
@@ -176,9 +178,33 @@ def parse(text: str, name: str) -> list[Object]:
         mark = error.problem_mark
         where = f"{name}:{mark.line + 1}" if mark else name
         raise ManifestError(f"{where}: not YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        # the constructors of PyYAML let through what int() and the like say of a wrong value
         raise ManifestError(f"{name}: not YAML") from error
     return objects
+
+
+DEEPEST = 200
+
+
+def check_depth(text: str, name: str) -> None:
+    """Raises ManifestError where a text is nested so deep that the reader would break down."""
+    if text.count("[") + text.count("{") < DEEPEST and "- - - - - - - -" not in text:
+        # block style needs more indentation than anybody writes
+        return
+    import yaml
+
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=text_loader()):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > DEEPEST:
+                raise ManifestError(f"{name}: nested deeper than any Kubernetes object")
+    except yaml.YAMLError:
+        return  # said better by who reads it
 
 
 def text_loader() -> Any:
@@ -203,7 +229,14 @@ def flatten(document: Any, where: str) -> Iterator[Object]:
         raise ManifestError(f"{where}: not a Kubernetes object, but {type(document).__name__}")
     kind = document.get("kind")
     if (document.get("apiVersion"), kind) == SNAPSHOT:
-        yield document
+        check_shape(document, SNAPSHOT_SHAPE, where)
+        check_time(document.get("time"), where, "time")
+        items = [
+            item
+            for index, part in enumerate(document.get("items") or [])
+            for item in flatten(part, f"{where}, items[{index}]")
+        ]
+        yield {**document, "items": items}
         return
     if isinstance(kind, str) and kind.endswith("List") and isinstance(document.get("items"), list):
         for index, item in enumerate(document["items"]):
@@ -220,4 +253,125 @@ def flatten(document: Any, where: str) -> Iterator[Object]:
         if not generated or metadata is None:
             raise ManifestError(f"{where}: {kind} without metadata.name (a string)")
         document = {**document, "metadata": {**metadata, "name": metadata["generateName"] + "*"}}
+    where = f"{where}, {kind} {document['metadata']['name']}"
+    check_time(document["metadata"].get("creationTimestamp"), where, "metadata.creationTimestamp")
+    check_shape(document, OBJECT_SHAPES.get(str(kind), OBJECT_SHAPE), where)
+    if kind == "Pod":
+        check_shape(document, {"spec!": POD_SPEC_SHAPE}, where)
+    else:
+        for path in TEMPLATE_PATHS:
+            shape: Any = {"spec": POD_SPEC_SHAPE, "metadata": METADATA_SHAPE}
+            for field in reversed(path):
+                shape = {field: shape}
+            if template_path(document) == path:
+                check_shape(document, shape, where)
     yield document
+
+
+# --- what the checks rely on in an object; the API server would refuse anything else
+
+METADATA_SHAPE = {
+    "name": str,
+    "namespace": str,
+    "creationTimestamp": str,
+    "annotations": dict,
+    "labels": dict,
+    "ownerReferences": [{"kind!": str, "name!": str, "apiVersion": str, "uid": str}],
+    "managedFields": [{"time": str}],
+}
+SECRET_SOURCE_SHAPE = {"secretName": str, "name": str, "items": [{"key": str, "path": str}]}
+CONTAINER_SHAPE = {
+    "name!": str,
+    "command": [str],
+    "args": [str],
+    "env": [{"name!": str, "valueFrom": {"secretKeyRef": {"name": str, "key": str}}}],
+    "volumeMounts": [{"name!": str, "mountPath!": str, "subPath": str, "subPathExpr": str}],
+}
+POD_SPEC_SHAPE = {
+    "serviceAccountName": str,
+    "serviceAccount": str,
+    "automountServiceAccountToken": bool,
+    "containers!": [CONTAINER_SHAPE],
+    "initContainers": [CONTAINER_SHAPE],
+    "imagePullSecrets": [{"name": str}],
+    "volumes": [
+        {
+            "name!": str,
+            "secret": SECRET_SOURCE_SHAPE,
+            "configMap": dict,
+            "projected": {
+                "sources": [
+                    {
+                        "serviceAccountToken": {
+                            "path!": str,
+                            "audience": str,
+                            "expirationSeconds": int,
+                        },
+                        "secret": SECRET_SOURCE_SHAPE,
+                        "configMap": {"name": str, "items": [{"key": str, "path": str}]},
+                        "downwardAPI": {"items": [{"path": str}]},
+                    }
+                ]
+            },
+        }
+    ],
+}
+OBJECT_SHAPE: Object = {"metadata!": METADATA_SHAPE, "status": dict}
+SUBJECTS_SHAPE = {**OBJECT_SHAPE, "subjects": [{"kind!": str, "name!": str, "namespace": str}]}
+OBJECT_SHAPES: dict[str, Object] = {
+    "ServiceAccount": {**OBJECT_SHAPE, "automountServiceAccountToken": bool},
+    "Secret": {**OBJECT_SHAPE, "type": str, "data": dict, "stringData": dict, "dataCount": int},
+    "ConfigMap": {**OBJECT_SHAPE, "data": dict},
+    "Event": {**OBJECT_SHAPE, "involvedObject": dict, "reason": str, "message": str},
+    "RoleBinding": SUBJECTS_SHAPE,
+    "ClusterRoleBinding": SUBJECTS_SHAPE,
+}
+SCOPES_SHAPE = [{"kind!": str, "namespace": str, "why": str}]
+SNAPSHOT_SHAPE = {
+    "time": str,
+    "seen": SCOPES_SHAPE,
+    "unseen": SCOPES_SHAPE,
+    "documents": dict,
+    "items": list,
+}
+TYPE_NAMES = {
+    str: "a string",
+    bool: "true or false",
+    int: "a number",
+    dict: "a map",
+    list: "a list",
+}
+
+
+def check_time(value: Any, where: str, path: str) -> None:
+    """Raises ManifestError where a value is neither null nor a time."""
+    try:
+        if value is not None:
+            seconds(value)
+    except (ValueError, TypeError) as error:
+        raise ManifestError(
+            f"{where}: {path} must be a time such as 2026-11-22T12:00:00Z"
+        ) from error
+
+
+def check_shape(value: Any, shape: Any, where: str, path: str = "") -> None:
+    """Raises ManifestError where a value is not of a shape; null is as good as not there.
+
+    A shape is a type, a list with the shape of its items, or fields with theirs (``!``: needed).
+    """
+    if isinstance(shape, type):
+        # in Python a truth value is a number, too
+        if not isinstance(value, shape) or (shape is int and isinstance(value, bool)):
+            raise ManifestError(f"{where}: {path} must be {TYPE_NAMES[shape]}")
+    elif isinstance(shape, list):
+        check_shape(value, list, where, path)
+        for index, item in enumerate(value):
+            check_shape(item, shape[0], where, f"{path}[{index}]")
+    else:
+        check_shape(value, dict, where, path)
+        for key, inner in shape.items():
+            field = key.rstrip("!")
+            if value.get(field) is not None:
+                check_shape(value[field], inner, where, f"{path}.{field}".lstrip("."))
+            elif key != field:
+                raise ManifestError(f"{where}: {path}.{field} is missing".replace(" .", " "))

@@ -104,32 +104,34 @@ def write_object(value: Object, form: str, env: Env) -> None:
 def write_report(report: Report, env: Env, *, colour: bool, wide: bool) -> None:
     """Writes a report for a person: for each target the verdict, what leads to it, the fix."""
     blocks = [verdict(name, report, colour=colour, wide=wide) for name in report.targets]
-    env.stdout.write("\n".join(block for block in blocks if block))
+    unseen = not_seen(report)
+    if unseen and len(report.targets) > 1:
+        blocks.append(unseen)
+    elif unseen:
+        # the facts of a healthy target are a table, and this is its last row
+        blocks[0] += (
+            [f"  {line}" for line in unseen] if blocks[0][0].startswith("ok") else ["", *unseen]
+        )
+    env.stdout.write("\n".join("".join(f"{line}\n" for line in block) for block in blocks))
 
 
-def verdict(name: Name, report: Report, *, colour: bool, wide: bool) -> str:
+def verdict(name: Name, report: Report, *, colour: bool, wide: bool) -> list[str]:
     """What is said of one target."""
     causes = [cause for cause in report.causes if cause.finding.target == name]
-    tokens = [token for token in report.tokens if token.target == name]
     faults = [cause for cause in causes if cause.finding.severity != "hint"]
     hints = [cause for cause in causes if cause.finding.severity == "hint"]
-    lines: list[str] = []
     if faults:
-        shown = faults if wide else faults[:1]
-        for cause in shown:
-            lines += [*finding_lines(cause, colour), ""]
-        lines += also([cause for cause in [*faults, *hints] if cause not in shown], colour)
-        lines += not_seen(report, faults)
+        shown = [*faults, *hints] if wide else faults[:1]
+        lines: list[str] = []
     else:
-        lines += healthy(name, tokens, report, colour)
-        if wide:
-            for cause in hints:
-                lines += ["", *finding_lines(cause, colour)]
-        elif hints:
-            lines += ["", *also(hints, colour)]
-    while lines and not lines[-1]:
-        lines.pop()
-    return "".join(line + "\n" for line in lines)
+        shown = hints if wide else []
+        lines = healthy(name, report, colour)
+    for cause in shown:
+        lines += ["", *finding_lines(cause, colour)]
+    rest = also([cause for cause in causes if cause not in shown], colour)
+    if rest:
+        lines += ["", *rest]
+    return lines if lines[0] else lines[1:]
 
 
 def finding_lines(cause: Cause, colour: bool) -> list[str]:
@@ -226,50 +228,49 @@ def also(causes: list[Cause], colour: bool) -> list[str]:
     return lines
 
 
-def not_seen(report: Report, faults: list[Cause]) -> list[str]:
+def not_seen(report: Report) -> list[str]:
     """What could not be looked at, so that silence about it is not taken for health."""
-    found = {cause.finding.code for cause in faults}
-    seen: dict[str, str] = {}
-    for skip in report.skipped:
-        if skip.code not in found:
-            seen[skip.what] = skip.why
-    return [line for what, why in seen.items() for line in wrap(f"not seen: {what}: {why}", "  ")]
+    found = {cause.finding.code for cause in report.causes}
+    # what a finding rests on was seen another way
+    unseen = {skip.what: skip.why for skip in report.skipped if skip.code not in found}
+    lines = []
+    for what, why in unseen.items():
+        lines += row("not seen", f"{what}: {why}")
+    return lines
 
 
-def healthy(name: Name, tokens: list[Token], report: Report, colour: bool) -> list[str]:
-    """What is said of a target without a fault: the token it has, and what was not looked at."""
+def row(head: str, text: str) -> list[str]:
+    """A row of the table of facts."""
+    first, *rest = wrap(text, "", WIDTH - 12)
+    return [f"{head:<8}  {first}", *(" " * 10 + line for line in rest)]
+
+
+def healthy(name: Name, report: Report, colour: bool) -> list[str]:
+    """What is said of a target without a fault: the token it has."""
     kind, _, own = name
     subject = own if kind == "Pod" else f"{kind.lower()}/{own}"
-    notes = [text for target, text in report.notes if target == name]
-    if not tokens:
-        lines = wrap(f"note: {subject}: no fault found, and no token for the API server", "  ")
-        if colour:
-            lines[0] = lines[0].replace("note", paint("note", True), 1)
-        rows = [("note", note) for note in notes]
-    else:
+    tokens = [token for token in report.tokens if token.target == name]
+    rows: list[tuple[str, str]] = []
+    if tokens:
         first = tokens[0]
-        pods = {token.pod for token in tokens}
-        have = "has a working token" if len(pods) == 1 else f"{len(pods)} pods have a working token"
-        lines = [f"{paint('ok', colour)}: {subject} {have}"]
+        pods = len({token.pod for token in tokens})
+        have = "has a working token" if pods == 1 else f"{pods} pods have a working token"
+        lines = [f"{paint('ok', colour)}: {subject} {have}", ""]
         places: dict[str, list[str]] = {}
         for token in tokens:
             containers = places.setdefault(token.path, [])
             if token.container not in containers:
                 containers.append(token.container)
-        rows = [("who", first.user)]
-        rows.append(("for", first.audience or "this API server"))
-        rows += [("where", f"{path} in {', '.join(names)}") for path, names in places.items()]
-        rows.append(("lifetime", lifetime(first)))
-        rows += [("note", note) for note in notes]
-        rows.append(("checked", f"{report.checked} checks; the token itself was not used"))
-    for what, why in {skip.what: skip.why for skip in report.skipped}.items():
-        rows.append(("not seen", f"{what}: {why}"))
-    lines.append("")
-    for index, (head, text) in enumerate(rows):
-        again = index and rows[index - 1][0] == head
-        first_line, *rest = wrap(text, "", WIDTH - 12)
-        lines.append(f"  {'' if again else head:<8}  {first_line}")
-        lines += [" " * 12 + line for line in rest]
+        rows += [("who", first.user), ("for", first.audience or "this API server")]
+        where = [f"{path} in {', '.join(names)}" for path, names in places.items()]
+        rows += [("where" if not index else "", text) for index, text in enumerate(where)]
+        rows += [("lifetime", lifetime(first))]
+    else:
+        lines = [f"{paint('note', colour)}: {subject}: no fault found, and no token either", ""]
+    rows += [("note", text) for target, text in report.notes if target == name]
+    rows.append(("checked", f"{report.checked} checks; the token itself was not used"))
+    for head, text in rows:
+        lines += [f"  {line}" for line in row(head, text)]
     return lines
 
 

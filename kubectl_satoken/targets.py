@@ -25,7 +25,8 @@ FindKind = Callable[[str], Kind]
 def builtin_kind(word: str) -> Kind | None:
     """The built-in kind that a word means to kubectl: ``deploy``, ``pods``, ``jobs.batch``."""
     lower = word.lower()
-    resource, _, group = lower.partition(".")
+    # the core group has no name: "pods." and "pods.v1." are pods
+    resource, _, group = lower.rstrip(".").partition(".")
     for kind in KINDS.values():
         if resource not in (kind.plural, kind.kind.lower(), *kind.short):
             continue

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ..cli import PROG
 from ..env import Env
-from ..errors import ExitStatus, UsageError
+from ..errors import ExitStatus, ManifestError, UsageError
 from ..flags import add_cluster_flags, overrides, scope
 
 if TYPE_CHECKING:
@@ -100,6 +100,11 @@ def run(args: argparse.Namespace, env: Env) -> int:
             report = diagnose(targets, namespace, files)
         else:
             report = diagnose_objects(files.objects(), files)
+            if not report.targets:
+                raise ManifestError(
+                    f"nothing to look at in {', '.join(args.files)}: "
+                    "no pod, nothing with a pod template, no token Secret"
+                )
     else:
         if args.recursive:
             raise UsageError("-R needs -f")
