@@ -3,10 +3,15 @@
 import gzip
 import io
 import json
+import os
 import re
+import signal
 import ssl
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -96,8 +101,9 @@ def test_names_that_would_lead_elsewhere_are_refused(name: str) -> None:
         (400, "Client sent an HTTP request to an HTTPS server.\n", errors.Invalid, "HTTPS server"),
         (500, status(500, "InternalError", "etcd is down"), errors.ServerError, "etcd is down"),
         (301, "", errors.ApiError, "301 Moved Permanently"),
-        (200, '{"kind": "Pod", "meta', errors.ServerError, "was not answered with JSON"),
-        (200, "<html><title>Log in</title>", errors.ServerError, "not answered with JSON: Log in"),
+        (200, '{"kind": "Pod", "meta', errors.ServerError, "was not answered with a JSON object"),
+        (200, "[]", errors.ServerError, "not answered with a JSON object: []"),
+        (200, "<html><title>Log in</title>", errors.ServerError, "a JSON object: Log in"),
     ],
 )
 def test_error_answers(code: int, body: Any, kind: type, message: str) -> None:
@@ -469,6 +475,12 @@ def test_the_login_of_a_proxy() -> None:
     )
 
 
+@pytest.mark.skipif(find_spec("socks") is not None, reason="PySocks is installed")
+def test_a_socks_proxy_needs_its_package() -> None:
+    with pytest.raises(errors.KubeconfigError, match="PySocks is needed"):
+        api("http://cluster.invalid", proxy_url="socks5://127.0.0.1:1")
+
+
 # --- what is said ---------------------------------------------------------------------------------
 
 
@@ -838,6 +850,40 @@ def test_nobody_waits_for_the_rest_when_nothing_works(first: Reply, error: type)
             with pytest.raises(error):
                 read()
         assert time.monotonic() - started < 2.5
+
+
+PATIENT = """
+import sys
+from kubectl_satoken import cluster
+from kubectl_satoken.credentials import Credentials
+from kubectl_satoken.env import Env
+from kubectl_satoken.kubeconfig import Target
+from kubectl_satoken.world import Want
+env = Env()
+api = cluster.connect(Target(server=sys.argv[1], credentials=Credentials()), env)
+cluster.ClusterWorld(api, env).prepare([Want("Pod", "shop", str(n)) for n in range(9)])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no SIGINT to send")
+def test_an_interrupt_ends_a_wave_at_once() -> None:
+    with faults.serve(Reply(200, {}, delay=60)) as server:
+        process = subprocess.Popen(
+            [sys.executable, "-c", PATIENT, server.url],
+            cwd=Path(__file__).parents[1],
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(1000):
+            if len(server.requests) == 8:
+                break
+            time.sleep(0.01)
+        assert len(server.requests) == 8
+        interrupted = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        stderr = process.communicate(timeout=10)[1]
+        assert time.monotonic() - interrupted < 1
+    assert process.returncode == -signal.SIGINT
+    assert stderr.rstrip().endswith(b"KeyboardInterrupt")
 
 
 # --- types that are not built in ------------------------------------------------------------------
