@@ -723,17 +723,19 @@ class ClusterWorld:
         return value
 
     def prepare(self, wants: Iterable[Want]) -> None:
-        """Reads what will be asked for. Never raises: an error waits for who asks.
+        """Reads what will be asked for, where that is quicker. Never raises: errors wait.
 
-        One connection takes the reads in order. When it has waited for an answer longer than
-        `PATIENCE`, the rest go out at once on connections of their own: near servers get one TLS
-        handshake, which is the dear part, and far ones get one round of waiting.
+        The first read goes out alone. When its answer takes longer than `PATIENCE`, the server is
+        far, and the others go out at once on connections of their own: one round of waiting for
+        all. When it is quick, the others are left for whoever asks, on the same connection: to a
+        near server the TLS handshakes are the dear part, and some reads turn out not to be needed.
         """
         todo = deque(want for want in dict.fromkeys(wants) if ("", want) not in self.memo)
         if len(todo) < 2:
             return
         answers: SimpleQueue[tuple[Want, Outcome]] = SimpleQueue()
         pending = set(todo)
+        far = threading.Event()
 
         def take() -> None:
             while todo:
@@ -742,25 +744,25 @@ class ClusterWorld:
                 except IndexError:  # another thread was quicker
                     return
                 answers.put((want, self.attempt(want)))
+                if not far.is_set():
+                    return
 
         def start(threads: int) -> None:
             for _ in range(threads):
                 threading.Thread(target=take, daemon=True).start()
 
         start(1)
-        alone = True
         since = idle_clock()
         while pending:
-            left = PATIENCE - (idle_clock() - since) if alone else None
+            left = None if far.is_set() else PATIENCE - (idle_clock() - since)
             if left is not None and left <= 0:
-                alone = False
+                far.set()
                 start(min(len(todo), CONNECTIONS - 1))
                 continue
             try:
                 want, outcome = answers.get(timeout=left)
             except Empty:
                 continue
-            since = idle_clock()
             pending.discard(want)
             self.memo["", want] = outcome
             if outcome.error is not None and not isinstance(outcome.error, Unseen):
@@ -768,6 +770,8 @@ class ClusterWorld:
                 todo.clear()
                 for other in pending:
                     self.memo["", other] = outcome
+                return
+            if not far.is_set():
                 return
 
     # --- below: reading
