@@ -49,7 +49,7 @@ CONNECT_TIMEOUT = 5.0  # seconds
 READ_TIMEOUT = 30.0  # seconds between two pieces of an answer
 TRIES = 4
 LONGEST_WAIT = 30.0  # seconds; a longer Retry-After is not waited for
-PATIENCE = 0.01  # seconds without an answer after which the other reads go out as well
+PATIENCE = 0.015  # seconds without an answer after which the other reads go out as well
 PAGE = 500  # objects, as kubectl's --chunk-size
 
 JSON = "application/json"

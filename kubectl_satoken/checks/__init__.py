@@ -126,11 +126,14 @@ def check(code: str, *, on: str, severity: str, stage: str) -> Callable[[Functio
 
 def all_checks() -> list[Check]:
     """All checks, by code. An empty registry is an error: it would call everything healthy."""
+    import os
     from importlib import import_module
-    from pkgutil import iter_modules
 
-    for module in iter_modules(__path__):
-        import_module(f"{__name__}.{module.name}")
+    # pkgutil would do the same, and read zip files, for a twentieth of a whole doctor
+    names = {file.partition(".")[0] for folder in __path__ for file in os.listdir(folder)}
+    for name in sorted(names):
+        if not name.startswith("_"):
+            import_module(f"{__name__}.{name}")
     if not registry:
         raise RuntimeError("no checks found: the installation is broken")
     return [registry[code] for code in sorted(registry)]

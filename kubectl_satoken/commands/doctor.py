@@ -10,6 +10,7 @@ from ..flags import add_cluster_flags, overrides, scope
 
 if TYPE_CHECKING:
     from ..diagnosis import Report
+    from ..world import Kind
 
 HELP = "Tell why a pod has no working token, and what mends it"
 
@@ -114,13 +115,18 @@ def run(args: argparse.Namespace, env: Env) -> int:
                 f"{PROG} doctor pod/NAME",
             )
         from ..cluster import ClusterWorld, connect
-        from ..discovery import find
         from ..kubeconfig import load
 
         api = connect(load(overrides(args), env), env, args.verbosity)
         world = ClusterWorld(api, env)
         world.flags = scope(args)
-        targets = parse(args.targets, lambda word: find(api, word))
+
+        def find_kind(word: str) -> Kind:
+            from ..discovery import find
+
+            return find(api, word)
+
+        targets = parse(args.targets, find_kind)
         report = diagnose(targets, api.namespace, world)
     return finish(report, args, env)
 
