@@ -1,0 +1,72 @@
+"""What every check owes: a page, tests, and a fix that was tried on a real cluster."""
+
+import ast
+import re
+
+import pytest
+
+from kubectl_satoken.checks import SEVERITIES, STAGES, Check, all_checks
+from kubectl_satoken.world import KINDS
+from tests.conftest import ROOT
+
+HEADINGS = ("### What goes wrong", "### How to fix it")
+
+every_check = pytest.mark.parametrize("one", all_checks(), ids=lambda one: one.code)
+
+
+@every_check
+def test_code_and_name(one: Check) -> None:
+    assert re.fullmatch(r"SAT[1-9]\d\d", one.code)
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", one.name)
+    assert one.name == one.function.__name__.replace("_", "-")
+
+
+def test_codes_and_names_are_unique() -> None:
+    checks = all_checks()
+    assert len({one.code for one in checks}) == len(checks)
+    assert len({one.name for one in checks}) == len(checks)
+
+
+@every_check
+def test_severity_stage_and_kind(one: Check) -> None:
+    assert one.severity in SEVERITIES
+    assert one.stage in STAGES
+    assert one.on in KINDS
+
+
+@every_check
+def test_title_is_a_short_sentence(one: Check) -> None:
+    assert one.title[:1].isupper()
+    assert one.title.endswith(".")
+    assert len(one.title) <= 80
+    assert ". " not in one.title
+
+
+@every_check
+def test_page_has_both_headings_with_text_under_them(one: Check) -> None:
+    title, *rest = one.page.split("\n### ")
+    assert title.strip() == one.title
+    assert [f"### {part.splitlines()[0]}" for part in rest] == list(HEADINGS)
+    assert all(len(part.split("\n", 1)[1].strip()) > 40 for part in rest)
+
+
+@every_check
+def test_there_are_a_firing_and_a_quiet_test(one: Check) -> None:
+    module = one.function.__module__.rpartition(".")[2]
+    path = ROOT / "tests" / "checks" / f"test_{module}.py"
+    assert path.exists()
+    names = [node.name for node in ast.walk(ast.parse(path.read_text())) if hasattr(node, "name")]
+    own = f"test_{one.function.__name__}"
+    assert any(name.startswith(f"{own}_fires") for name in names), f"no test {own}_fires…"
+    assert any(name.startswith(f"{own}_quiet") for name in names), f"no test {own}_quiet…"
+
+
+@every_check
+def test_the_printed_fix_is_tried_on_a_real_cluster(one: Check) -> None:
+    places = [
+        ROOT / "tests" / "scenarios.py",
+        ROOT / "tests" / "live" / "test_doctor.py",
+        ROOT / "tests" / "node" / "test_doctor.py",
+    ]
+    text = "".join(path.read_text() for path in places if path.exists())
+    assert f'"{one.code}"' in text, f"no scenario makes {one.code} happen"

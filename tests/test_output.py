@@ -1,0 +1,202 @@
+"""How a report looks to a person, and how it is shaped for programs."""
+
+import io
+
+import pytest
+import yaml
+
+from kubectl_satoken.checks import Evidence, Finding, Fix, Skipped
+from kubectl_satoken.diagnosis import Cause, Report, Token
+from kubectl_satoken.env import Env
+from kubectl_satoken.output import (
+    COLOURS,
+    evidence_lines,
+    report_object,
+    wrap,
+    write_object,
+    write_report,
+)
+
+TARGET = ("Pod", "shop", "web")
+ACCOUNT = Evidence("ServiceAccount", "shop", "web", "automountServiceAccountToken", False, True)
+POD = Evidence("Pod", "shop", "web", "spec.automountServiceAccountToken")
+
+
+def finding(severity: str = "error", **fields: object) -> Finding:
+    made = Finding(
+        "no token is mounted",
+        ACCOUNT,
+        (POD, ACCOUNT),
+        Fix("mount it", ("kubectl -n shop edit pod web",)),
+        severity=severity,
+        code="SAT102",
+        name="automount-disabled-sa",
+        stage="mount",
+        target=TARGET,
+    )
+    return made._replace(**fields)
+
+
+def token(**fields: object) -> Token:
+    user = "system:serviceaccount:shop:web"
+    path = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+    return Token(TARGET, "web", user, "app", path, "", 3607, "")._replace(**fields)
+
+
+def report(*causes: Cause, tokens: tuple[Token, ...] = (), skipped: tuple = ()) -> Report:  # type: ignore[type-arg]
+    return Report([TARGET], list(causes), list(skipped), list(tokens), [], 14)
+
+
+def text(shown: Report, *, wide: bool = False, colour: bool = False) -> str:
+    stdout = io.StringIO()
+    write_report(shown, Env(stdout=stdout), colour=colour, wide=wide)
+    return stdout.getvalue()
+
+
+def test_a_finding() -> None:
+    assert text(report(Cause(finding(), 1))) == (
+        """\
+error: pod/web: no token is mounted
+
+  pod/web             spec.automountServiceAccountToken  not set
+  serviceaccount/web  automountServiceAccountToken       false  <- here
+
+fix: mount it
+  kubectl -n shop edit pod web
+
+SAT102 automount-disabled-sa, certain. More: kubectl satoken explain SAT102
+"""
+    )
+
+
+def test_the_number_of_pods_is_told_when_there_are_several() -> None:
+    assert "certain, 3 pods. More:" in text(report(Cause(finding(), 3)))
+
+
+def test_further_findings_are_short_unless_wide() -> None:
+    second = finding("warning", message="another thing", code="SAT303")
+    shown = report(Cause(finding(), 1), Cause(second, 1))
+    assert "\nwarning: another thing (SAT303)\n" in text(shown)
+    assert "warning: pod/web: another thing\n" in text(shown, wide=True)
+
+
+def test_a_hint_beside_a_fault_is_shown_in_full_when_wide() -> None:
+    hint = finding("hint", message="by the way", code="SAT501")
+    assert "hint: pod/web: by the way\n" in text(
+        report(Cause(finding(), 1), Cause(hint, 1)), wide=True
+    )
+
+
+def test_a_finding_without_fix() -> None:
+    shown = text(report(Cause(finding(fix=None), 1)))
+    assert "fix:" not in shown
+    assert "\n\n\n" not in shown
+
+
+def test_a_here_document_stands_at_the_margin_so_that_it_can_be_pasted() -> None:
+    command = "kubectl apply -f - <<'EOF'\nkind: Secret\nEOF"
+    shown = text(report(Cause(finding(fix=Fix("make it", (command,))), 1)))
+    assert f"\n{command}\n" in shown
+
+
+def test_the_lines_of_a_pipe_are_set_in() -> None:
+    shown = text(report(Cause(finding(fix=Fix("replace it", ("a |\n  b",))), 1)))
+    assert "\n  a |\n    b\n" in shown
+
+
+def test_what_could_not_be_seen_is_told_beside_a_finding() -> None:
+    skipped = (Skipped("SAT501", "rbac-no-binding", "rolebindings", "forbidden"),)
+    shown = text(report(Cause(finding(), 1), skipped=skipped))
+    assert shown.endswith("\nnot seen: rolebindings: forbidden\n")
+
+
+def test_a_healthy_pod() -> None:
+    assert text(report(tokens=(token(), token(container="proxy")))).startswith(
+        """\
+ok: web has a working token
+
+  who       system:serviceaccount:shop:web
+  for       this API server
+  where     /var/run/secrets/kubernetes.io/serviceaccount/token in app, proxy
+"""
+    )
+
+
+def test_what_could_not_be_seen_is_told_of_a_healthy_pod() -> None:
+    skipped = (Skipped("SAT501", "rbac-no-binding", "rolebindings", "forbidden"),)
+    assert "  not seen  rolebindings: forbidden\n" in text(
+        report(tokens=(token(),), skipped=skipped)
+    )
+
+
+def test_no_fault_and_no_token_is_not_called_ok() -> None:
+    assert text(report()).startswith("note: web: no fault found, and no token")
+
+
+def test_a_legacy_token_lives_for_ever() -> None:
+    shown = text(report(tokens=(token(lifetime=None, secret="web-token"),)))
+    assert "  lifetime  for ever, from secret web-token\n" in shown
+
+
+@pytest.mark.parametrize("severity", ["error", "warning", "hint"])
+def test_only_the_word_for_the_severity_is_coloured(severity: str) -> None:
+    shown = report(Cause(finding(severity, message=f"this {severity} is one"), 1))
+    coloured = text(shown, colour=True, wide=True)
+    assert f"m{severity}\033[0m: " in coloured
+    plain = coloured.replace("\033[0m", "")
+    for code in COLOURS.values():
+        plain = plain.replace(f"\033[{code}m", "")
+    assert plain == text(shown, wide=True)
+
+
+def test_evidence_that_is_too_wide_is_put_under_its_object() -> None:
+    long = Evidence("Pod", "shop", "web", "spec.containers[0].volumeMounts[0].mountPath", "x" * 40)
+    assert evidence_lines(finding(evidence=(POD, long))) == [
+        "  pod/web",
+        "    spec.automountServiceAccountToken  not set",
+        "    spec.containers[0].volumeMounts[0].mountPath",
+        "      " + "x" * 40,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "not set"),
+        (False, "false"),
+        (True, "true"),
+        (0, "0"),
+        ("", ""),
+        ({"a": 1}, '{"a": 1}'),
+    ],
+)
+def test_values(value: object, shown: str) -> None:
+    one = Evidence("Pod", "shop", "web", "spec.x", value)
+    assert evidence_lines(finding(evidence=(one,))) == [f"  pod/web  spec.x  {shown}"]
+
+
+def test_words_are_never_broken() -> None:
+    path = "/var/run/secrets/kubernetes.io/serviceaccount/" + "x" * 60
+    assert wrap(f"it is at {path}", "  ") == ["it is at", f"  {path}"]
+
+
+def test_yaml_and_json_say_the_same() -> None:
+    value = report_object(report(Cause(finding(), 2), tokens=(token(),)))
+    written = {}
+    for form in ("yaml", "json"):
+        stdout = io.StringIO()
+        write_object(value, form, Env(stdout=stdout))
+        written[form] = yaml.safe_load(stdout.getvalue())
+    assert written["yaml"] == written["json"] == value
+
+
+def test_what_is_not_set_is_null_for_programs() -> None:
+    value = report_object(report(Cause(finding(), 1), tokens=(token(lifetime=None),)))
+    assert value["tokens"][0]["audience"] is None
+    assert value["tokens"][0]["lifetimeSeconds"] is None
+    assert value["tokens"][0]["secret"] is None
+    assert value["findings"][0]["evidence"][0]["value"] is None
+
+
+def test_a_report_without_anything_writes_nothing() -> None:
+    assert text(Report([], [], [], [], [], 0)) == ""
