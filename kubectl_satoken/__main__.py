@@ -1,11 +1,13 @@
 """Starts the program, as fast as Python can: nothing is imported here that is not needed."""
 
 import gc
+import os
 import sys
+from typing import NoReturn
 
 
-def main() -> int:
-    """The console script. Returns the exit status."""
+def main() -> NoReturn:
+    """The console script. Leaves the process with the exit status."""
     # A command lives for a fraction of a second: collecting cycles costs more than they hold.
     gc.disable()
     lazy = getattr(sys, "set_lazy_imports", None)
@@ -15,17 +17,28 @@ def main() -> int:
         from . import __version__
 
         sys.stdout.write(f"kubectl-satoken {__version__}\n")
-        return 0
+        leave(0)
     # names may hold what the terminal cannot show
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     from .cli import run
     from .env import Env
 
-    status = int(run(sys.argv[1:], Env()))
-    # without this the interpreter walks all objects once more while it shuts down
-    gc.freeze()
-    return status
+    leave(run(sys.argv[1:], Env()))
+
+
+def leave(status: int) -> NoReturn:
+    """Ends the process without taking the interpreter down piece by piece, a tenth of a call.
+
+    Nothing here waits for that: connections die with the process, no file is left open for
+    writing, and what was printed is flushed.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # whoever read it is gone, or it was closed before we began
+            status = status or 1
+    os._exit(status)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

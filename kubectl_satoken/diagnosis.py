@@ -6,7 +6,7 @@ from typing import NamedTuple
 from .admission import ROOT_CA_CONFIG_MAP
 from .checks import Finding, Skipped, examine, order
 from .errors import NotFound
-from .mounts import TOKEN_SECRET_TYPE, account_of, api_tokens
+from .mounts import ACCOUNT_ANNOTATION, TOKEN_SECRET_TYPE, account_of, api_tokens, has_token
 from .rbac import user_of
 from .targets import Target, admitted, fetch, pods_for
 from .workloads import controller_of, finished, is_live, owner_of, template_path
@@ -16,7 +16,10 @@ Name = tuple[str, str, str]
 
 
 class Token(NamedTuple):
-    """A token that a container has: for whom, where, how long (seconds; None: for ever)."""
+    """A token that a container or a Secret has; a lifetime in seconds, or None for ever.
+
+    ``pod`` and ``container`` are empty for a Secret, ``path`` is that of the field then.
+    """
 
     target: Name
     pod: str
@@ -153,7 +156,9 @@ def examine_item(item: Object, world: World) -> Report:
                 found[key] = Cause(finding, int(alive))
             elif alive:
                 found[key] = known._replace(affected=known.affected + 1)
-        if subject["kind"] == "Pod" and (alive or item["kind"] == "Pod"):
+        if item["kind"] == "Secret":
+            report.tokens.extend(token_of_secret(item, name))
+        elif subject["kind"] == "Pod" and (alive or item["kind"] == "Pod"):
             report.tokens.extend(tokens_of(subject, name, world))
             if finished(subject):
                 report.notes.append(
@@ -199,6 +204,15 @@ def subjects(item: Object, world: World, report: Report) -> Iterator[Object]:
             continue
         if stored is not None and stored.get("type") == TOKEN_SECRET_TYPE:
             yield stored
+
+
+def token_of_secret(secret: Object, name: Name) -> Iterator[Token]:
+    """The token that a Secret holds, if it does."""
+    metadata = secret["metadata"]
+    account = (metadata.get("annotations") or {}).get(ACCOUNT_ANNOTATION)
+    if account and secret.get("type") == TOKEN_SECRET_TYPE and has_token(secret):
+        user = user_of(metadata.get("namespace", ""), account)
+        yield Token(name, "", user, "", "data.token", "", None, metadata["name"])
 
 
 def tokens_of(pod: Object, name: Name, world: World) -> Iterator[Token]:

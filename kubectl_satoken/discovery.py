@@ -17,7 +17,8 @@ from .errors import (
     Unauthorized,
     UsageError,
 )
-from .world import KINDS, Kind, Object
+from .kinds import Type, builtin_kind, match
+from .world import Kind, Object
 
 if TYPE_CHECKING:
     from .cluster import Api
@@ -28,13 +29,6 @@ AGGREGATED = ",".join(
     f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
     for version in ("v2", "v2beta1")
 )
-
-
-class Type(NamedTuple):
-    """A resource type, and the singular name that its author gave it."""
-
-    kind: Kind
-    singular: str
 
 
 class Discovered(NamedTuple):
@@ -65,8 +59,7 @@ def find(api: "Api", text: str) -> Kind:
 
     The built-in types are known without asking. Raises UsageError, ApiError and Unreachable.
     """
-    built_in = [Type(kind, kind.kind.lower()) for kind in KINDS.values()]
-    kind = match(built_in, text, exact=True) or seek(api, text, lambda types: match(types, text))
+    kind = builtin_kind(text) or seek(api, text, lambda types: match(types, text))
     if kind is None:
         raise UsageError(unknown(text), "kubectl api-resources lists them")
     return kind
@@ -88,41 +81,6 @@ def of_kind(api: "Api", kind: str, api_version: str = "") -> Kind | None:
         return same[0] if same else None
 
     return seek(api, kind, matches, group if api_version else None)
-
-
-def match(types: list[Type], text: str, exact: bool = False) -> Kind | None:
-    """The first type that a name means by kubectl's rules.
-
-    Plural and singular names, in any case, go before short names, and those before kinds; a whole
-    group goes before the beginning of one (``storageclass.storage``), which does not count when
-    ``exact``. A kind needs its whole group, and without one it is of the core group.
-    """
-    name, dot, rest = text.partition(".")
-    version, second_dot, group = rest.partition(".")
-    lower = name.lower()
-    full = f"{group}/{version}" if group else version
-
-    def in_version(kind: Kind) -> bool:
-        return bool(second_dot) and kind.api_version == full
-
-    def in_group(kind: Kind) -> bool:
-        return kind.group == rest
-
-    def in_reach(kind: Kind) -> bool:
-        return not dot or (not exact and kind.group.startswith(rest))
-
-    for is_there in (in_version, in_group, in_reach) if dot else (in_reach,):
-        for each in types:
-            if lower in (each.kind.plural, each.singular) and is_there(each.kind):
-                return each.kind
-        for each in types:
-            if name in each.kind.short and is_there(each.kind):
-                return each.kind
-    for is_there in (in_version, in_group):
-        for each in types:
-            if name in (each.kind.kind, each.kind.kind.lower()) and is_there(each.kind):
-                return each.kind
-    return None
 
 
 def seek(

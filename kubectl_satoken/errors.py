@@ -28,6 +28,20 @@ def redact(text: str) -> str:
     return re.sub(SECRETS, "***", text)
 
 
+def one_line(text: str, limit: int = 256) -> str:
+    """Text that others wrote as one short line without tokens, markup or control characters."""
+    import re
+
+    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.I | re.S)
+    if title:
+        text = title[1]
+    elif "<" in text:
+        text = re.sub(r"<(style|script)\b.*?</\1>|<[^>]*>", " ", text, flags=re.I | re.S)
+    text = "".join(each if each.isprintable() else " " for each in redact(text))
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 class SatokenError(Exception):
     """An error for the person at the terminal: one line, perhaps a hint, never a traceback.
 

@@ -11,6 +11,7 @@ from .admission import MIRROR_ANNOTATION, TOKEN_MOUNT_PATH
 from .world import Object, Unseen, World
 
 TOKEN_SECRET_TYPE = "kubernetes.io/service-account-token"
+ACCOUNT_ANNOTATION = "kubernetes.io/service-account.name"
 
 
 class TokenFile(NamedTuple):

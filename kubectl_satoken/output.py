@@ -32,9 +32,9 @@ def report_object(report: Report) -> Object:
         "tokens": [
             {
                 "target": name_object(token.target),
-                "pod": token.pod,
+                "pod": token.pod or None,
                 "user": token.user,
-                "container": token.container,
+                "container": token.container or None,
                 "path": token.path,
                 "audience": token.audience or None,
                 "lifetimeSeconds": token.lifetime,
@@ -102,58 +102,79 @@ def write_object(value: Object, form: str, env: Env) -> None:
 
 
 def write_report(report: Report, env: Env, *, colour: bool, wide: bool) -> None:
-    """Writes a report for a person: for each target the verdict, what leads to it, the fix."""
-    blocks = [verdict(name, report, colour=colour, wide=wide) for name in report.targets]
+    """Writes a report for a person: for each target the verdict, what leads to it, the fix.
+
+    Of several targets those that are fine are only named, so that what is not can be seen.
+    """
+    several = len(report.targets) > 1
+    spread = len({namespace for _, namespace, _ in report.targets}) > 1
+    blocks: list[list[str]] = []
+    fine: dict[str, list[str]] = {}
+    for name in report.targets:
+        causes = [cause for cause in report.causes if cause.finding.target == name]
+        subject = subject_of(name, spread)
+        if several and not causes and not wide:
+            kept = any(token.target == name for token in report.tokens)
+            fine.setdefault("ok" if kept else "note", []).append(subject)
+        else:
+            blocks.append(verdict(name, subject, causes, report, colour=colour, wide=wide))
+    for word, text in (("ok", "a working token"), ("note", "no fault found, and no token either")):
+        if word in fine:
+            lines = wrap(f"{word}: {text}: {', '.join(fine[word])}", "  ")
+            blocks.append(painted(lines, word, colour))
     unseen = not_seen(report)
-    if unseen and len(report.targets) > 1:
-        blocks.append(unseen)
-    elif unseen:
+    if unseen and not several and blocks[0][0].startswith(paint("ok", colour)):
         # the facts of a healthy target are a table, and this is its last row
-        blocks[0] += (
-            [f"  {line}" for line in unseen] if blocks[0][0].startswith("ok") else ["", *unseen]
-        )
+        blocks[0] += [f"  {line}" for line in unseen]
+    elif unseen:
+        blocks.append(unseen)
     env.stdout.write("\n".join("".join(f"{line}\n" for line in block) for block in blocks))
 
 
-def verdict(name: Name, report: Report, *, colour: bool, wide: bool) -> list[str]:
+def subject_of(name: Name, spread: bool) -> str:
+    """A target as it is called, with its namespace where there are several."""
+    kind, namespace, own = name
+    return f"{kind.lower()}/{own}" + (f" in {namespace}" if spread and namespace else "")
+
+
+def painted(lines: list[str], word: str, colour: bool) -> list[str]:
+    """Lines with the word that they begin with in colour, if asked for."""
+    return [lines[0].replace(word, paint(word, colour), 1), *lines[1:]]
+
+
+def verdict(
+    name: Name, subject: str, causes: list[Cause], report: Report, *, colour: bool, wide: bool
+) -> list[str]:
     """What is said of one target."""
-    causes = [cause for cause in report.causes if cause.finding.target == name]
     faults = [cause for cause in causes if cause.finding.severity != "hint"]
-    hints = [cause for cause in causes if cause.finding.severity == "hint"]
     if faults:
-        shown = [*faults, *hints] if wide else faults[:1]
         lines: list[str] = []
+        shown = causes if wide else faults[:1]
     else:
-        shown = hints if wide else []
-        lines = healthy(name, report, colour)
+        lines = healthy(name, subject, report, colour)
+        shown = causes if wide else []
     for cause in shown:
-        lines += ["", *finding_lines(cause, colour)]
+        lines += ["", *finding_lines(cause, subject, colour)]
     rest = also([cause for cause in causes if cause not in shown], colour)
     if rest:
         lines += ["", *rest]
     return lines if lines[0] else lines[1:]
 
 
-def finding_lines(cause: Cause, colour: bool) -> list[str]:
+def finding_lines(cause: Cause, subject: str, colour: bool) -> list[str]:
     """A finding in full: headline, evidence, fix, and where to read more."""
     finding = cause.finding
-    subject = f"{finding.target[0].lower()}/{finding.target[2]}"
     headline = wrap(f"{finding.severity}: {subject}: {finding.message}", "  ")
-    if colour:
-        headline[0] = headline[0].replace(finding.severity, paint(finding.severity, True), 1)
-    lines = [*headline, "", *evidence_lines(finding), ""]
+    lines = [*painted(headline, finding.severity, colour), "", *evidence_lines(finding), ""]
     if finding.fix is not None:
         lines += wrap(f"fix: {finding.fix.summary}", "  ")
         for command in finding.fix.commands:
             lines += indent(command)
         lines.append("")
     affected = f", {cause.affected} pods" if cause.affected > 1 else ""
-    lines += wrap(
-        f"{finding.code} {finding.name}, {finding.certainty}{affected}. "
-        f"More: {PROG} explain {finding.code}",
-        "  ",
-    )
-    return lines
+    what = f"{finding.code} {finding.name}, {finding.certainty}{affected}."
+    more = f"More: {PROG} explain {finding.code}"
+    return [*lines, f"{what} {more}"] if len(what + more) < WIDTH else [*lines, what, more]
 
 
 def indent(command: str) -> list[str]:
@@ -174,31 +195,38 @@ def shown(evidence: Evidence) -> str:
     return evidence.value if isinstance(evidence.value, str) else json.dumps(evidence.value)
 
 
+MARK = "  <- here"
+
+
 def evidence_lines(finding: Finding) -> list[str]:
-    """What was looked at, one row each; a row that is too long breaks before its value."""
-    rows = [(label(one), one.path, shown(one) + here(one)) for one in finding.evidence]
-    first = max(len(name) for name, _, _ in rows)
-    second = max(len(path) for _, path, _ in rows)
-    lines = [f"  {name:<{first}}  {path:<{second}}  {value}" for name, path, value in rows]
+    """What was looked at: object, path and value in columns, or below each other if too wide."""
+    rows = [
+        (label(one), one.path, shown(one), MARK if one.here else "") for one in finding.evidence
+    ]
+    first = max(len(name) for name, *_ in rows)
+    second = max(len(path) for _, path, *_ in rows)
+    lines = [
+        f"  {name:<{first}}  {path:<{second}}  {value}{mark}" for name, path, value, mark in rows
+    ]
     if max(len(line) for line in lines) <= WIDTH:
         return lines
-    # too wide for three columns: the objects become headings
+    # too wide for columns: each object becomes a heading with its facts below
     lines = []
-    for index, (name, path, value) in enumerate(rows):
-        if not index or rows[index - 1][0] != name:
-            lines.append(f"  {name}")
-        line = f"    {path}  {value}" if path else f"    {value}"
-        if len(line) <= WIDTH:
-            lines.append(line)
-        else:
-            lines.append(f"    {path}")
-            lines += [" " * 6 + part for part in wrap(value, "  ", WIDTH - 6)]
+    for heading in dict.fromkeys(name for name, *_ in rows):
+        lines.append(f"  {heading}")
+        for name, path, value, mark in rows:
+            if name == heading:
+                lines += fact_lines(path, value, mark)
     return lines
 
 
-def here(evidence: Evidence) -> str:
-    """The mark of the place of the fault."""
-    return "  <- here" if evidence.here else ""
+def fact_lines(path: str, value: str, mark: str) -> list[str]:
+    """A path and its value below the name of their object."""
+    line = f"    {path}  {value}{mark}" if path else f"    {value}{mark}"
+    if len(line) <= WIDTH:
+        return [line]
+    *upper, last = [" " * 6 + part for part in wrap(value, "  ", WIDTH - 6 - len(mark))]
+    return [f"    {path}", *upper, last + mark] if path else [*upper, last + mark]
 
 
 def wrap(text: str, further: str, width: int = WIDTH) -> list[str]:
@@ -223,9 +251,7 @@ def also(causes: list[Cause], colour: bool) -> list[str]:
     for cause in causes:
         finding = cause.finding
         text = wrap(f"{finding.severity}: {finding.message} ({finding.code})", "  ")
-        if colour:
-            text[0] = text[0].replace(finding.severity, paint(finding.severity, True), 1)
-        lines += text
+        lines += painted(text, finding.severity, colour)
     if lines:
         lines.append("  (-o wide shows evidence and fix)")
     return lines
@@ -248,10 +274,8 @@ def row(head: str, text: str) -> list[str]:
     return [f"{head:<8}  {first}", *(" " * 10 + line for line in rest)]
 
 
-def healthy(name: Name, report: Report, colour: bool) -> list[str]:
+def healthy(name: Name, subject: str, report: Report, colour: bool) -> list[str]:
     """What is said of a target without a fault: the token it has."""
-    kind, _, own = name
-    subject = own if kind == "Pod" else f"{kind.lower()}/{own}"
     tokens = [token for token in report.tokens if token.target == name]
     rows: list[tuple[str, str]] = []
     if tokens:
@@ -265,13 +289,14 @@ def healthy(name: Name, report: Report, colour: bool) -> list[str]:
             if token.container not in containers:
                 containers.append(token.container)
         rows += [("who", first.user), ("for", first.audience or "this API server")]
-        where = [f"{path} in {', '.join(names)}" for path, names in places.items()]
-        rows += [("where" if not index else "", text) for index, text in enumerate(where)]
+        where = [f"{path} in {', '.join(names)}" for path, names in places.items() if names[0]]
+        rows += [("" if index else "where", text) for index, text in enumerate(where)]
         rows += [("lifetime", lifetime(first))]
     else:
         lines = [f"{paint('note', colour)}: {subject}: no fault found, and no token either", ""]
     rows += [("note", text) for target, text in report.notes if target == name]
-    rows.append(("checked", f"{report.checked} checks; the token itself was not used"))
+    if len(report.targets) == 1:
+        rows.append(("checked", f"{report.checked} checks; the token itself was not used"))
     for head, text in rows:
         lines += [f"  {line}" for line in row(head, text)]
     return lines

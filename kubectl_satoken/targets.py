@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from .admission import admit
 from .errors import Forbidden, NotFound, UsageError
+from .kinds import builtin_kind
 from .mounts import account_of
 from .workloads import is_live, pods_of, template_path, template_pod
-from .world import KINDS, Kind, Object, Unseen, World
+from .world import Kind, Object, Unseen, World
 
 
 class Target(NamedTuple):
@@ -20,21 +21,6 @@ class Target(NamedTuple):
 
 
 FindKind = Callable[[str], Kind]
-
-
-def builtin_kind(word: str) -> Kind | None:
-    """The built-in kind that a word means to kubectl: ``deploy``, ``pods``, ``jobs.batch``."""
-    lower = word.lower()
-    # the core group has no name: "pods." and "pods.v1." are pods
-    resource, _, group = lower.rstrip(".").partition(".")
-    for kind in KINDS.values():
-        if resource not in (kind.plural, kind.kind.lower(), *kind.short):
-            continue
-        # deployments.apps, deployments.v1.apps
-        version = kind.api_version.rpartition("/")[2]
-        if not group or group in (kind.group, f"{version}.{kind.group}".rstrip(".")):
-            return kind
-    return None
 
 
 def parse(words: Sequence[str], find_kind: FindKind) -> list[Target]:

@@ -10,8 +10,8 @@ import pytest
 
 from kubectl_satoken import cluster, discovery, errors
 from kubectl_satoken.credentials import Credentials
-from kubectl_satoken.discovery import Type, match
 from kubectl_satoken.env import Env
+from kubectl_satoken.kinds import Type, match
 from kubectl_satoken.kubeconfig import Target
 from kubectl_satoken.world import KINDS, Kind
 from tests import faults

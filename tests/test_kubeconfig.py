@@ -13,11 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubectl_satoken import kubeconfig
-from kubectl_satoken.credentials import Certificate, Credentials, ssl_context
+from kubectl_satoken import kubeconfig_files, oidc
+from kubectl_satoken.credentials import Certificate, Credentials
+from kubectl_satoken.documents import parse_yaml
 from kubectl_satoken.env import Env
 from kubectl_satoken.errors import KubeconfigError, SatokenError, UsageError
 from kubectl_satoken.kubeconfig import Impersonation, Overrides, Target, load
+from kubectl_satoken.tls import ssl_context
 from kubectl_satoken.world import Sealed
 
 KEY = """-----BEGIN EC PRIVATE KEY-----
@@ -262,8 +264,8 @@ def test_refreshed_tokens_are_written_and_nothing_else_changes(tmp_path: Path, l
     file.chmod(0o640)
     (tmp_path / "link").symlink_to("config")
     changed = {"id-token": Sealed("new: #1"), "refresh-token": Sealed("newer")}
-    kubeconfig._persist(str(tmp_path / "link"), "u", changed)
-    before, after = (kubeconfig.parse_yaml(text) for text in (LAYOUTS[layout], file.read_text()))
+    oidc.write_tokens(str(tmp_path / "link"), "u", changed)
+    before, after = (parse_yaml(text) for text in (LAYOUTS[layout], file.read_text()))
     for entry in before["users"]:
         if entry["name"] == "u":
             config = entry["user"]["auth-provider"].setdefault("config", {})
@@ -347,7 +349,12 @@ def test_impersonation_headers_repeat_and_escape() -> None:
 FIELDS = st.sampled_from(
     [
         field
-        for shape in (kubeconfig._CONFIG, kubeconfig._CLUSTER, kubeconfig._USER, kubeconfig._EXEC)
+        for shape in (
+            kubeconfig_files.CONFIG,
+            kubeconfig_files.CLUSTER,
+            kubeconfig_files.USER,
+            kubeconfig_files.EXEC,
+        )
         for field in shape
     ]
     + ["name", "user", "cluster", "context", "config", "value", "extension"]
@@ -424,6 +431,39 @@ def test_a_target_does_not_show_its_secrets(home: Home) -> None:
     proxy = "proxy-url: 'http://u:s3cr3t@127.0.0.1:1'"
     home.write("token: s3cr3t", f"server: 'https://u:s3cr3t@127.0.0.1:1', {proxy}")
     assert "s3cr3t" not in repr(home.load())
+
+
+def test_a_name_in_braces_is_a_name(home: Home) -> None:
+    flags = {"client-certificate": "/nowhere", "client-key": "/nowhere"}
+    content = {
+        "users": [{"name": "{x}", "user": flags}],
+        "contexts": [{"name": "c", "context": {"user": "{x}"}}],
+        "current-context": "c",
+    }
+    home.write("token: t")
+    home.file.write_text(json.dumps(content))
+    assert "unable to read client-cert /nowhere for {x} due to" in refusal(home)
+
+
+# --- proxies --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rules", "proxied"),
+    [
+        ("", True),
+        ("10.0.0.0/8", True),
+        ("10.0.0.0/8,fd00::/8,example.com", False),
+        ("10.0.0.1,.example.com", True),
+        ("*", False),
+    ],
+)
+def test_a_server_with_a_name_and_no_proxy_for_networks(
+    home: Home, rules: str, proxied: bool
+) -> None:
+    home.write("token: t", "server: 'https://example.com'")
+    home.environ |= {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": rules}
+    assert home.load().proxy_url == ("http://proxy:3128" if proxied else None)
 
 
 # --- certificates ---------------------------------------------------------------------------------

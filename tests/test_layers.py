@@ -19,9 +19,9 @@ MODULES = {
 THIRD_PARTY = {
     "kubernetes": {"cluster"},
     # what kubernetes itself is built on
-    "certifi": {"credentials"},
-    "urllib3": {"cluster", "credentials"},
-    "yaml": {"credentials", "fixes", "kubeconfig", "manifests", "output"},
+    "certifi": {"tls"},
+    "urllib3": {"cluster", "failures", "oidc"},
+    "yaml": {"documents", "fixes", "manifests", "oidc", "output"},
     "tabulate": {"output"},
     "jwt": {"token"},
 }
@@ -63,12 +63,12 @@ REVEALED = {
     "cluster.Api.headers": "the Authorization header of a request",
     "credentials.bearer": "becomes that header, sealed again",
     "credentials.basic": "becomes that header, sealed again",
-    "credentials.Oidc._get": "the settings of a provider, for its own server",
-    "credentials.Oidc._expired": "its expiry is read from it",
-    "credentials.Oidc._exchange": "the header of the request to the provider",
-    "credentials._load_certificate": "the private key, for OpenSSL",
-    "kubeconfig._pem": "certificate or key, sealed again where it is a key",
-    "kubeconfig._with_tokens": "tokens that were renewed, written back to the kubeconfig",
+    "oidc.Oidc._get": "the settings of a provider, for its own server",
+    "oidc.Oidc._expired": "its expiry is read from it",
+    "oidc.Oidc._exchange": "the header of the request to the provider",
+    "tls.load_certificate": "the private key, for OpenSSL",
+    "kubeconfig.read_pem": "certificate or key, sealed again where it is a key",
+    "oidc.with_tokens": "tokens that were renewed, written back to the kubeconfig",
 }
 
 
@@ -122,8 +122,10 @@ def test_third_party_modules_are_imported_where_they_belong(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.partition(".")[0] in PURE])
 def test_what_judges_does_no_input_or_output(name: str) -> None:
+    # the registry finds its modules by looking into its folder
+    allowed = {"os"} if name == "checks.__init__" else set()
     for imported in imports(name, at_run_time=True):
-        assert imported not in EFFECTS, f"{name} imports {imported}"
+        assert imported not in EFFECTS - allowed, f"{name} imports {imported}"
         if imported.startswith("."):
             assert imported[1:] in PURE | {"__version__"}, f"{name} imports {imported}"
 

@@ -70,7 +70,7 @@ SAT102 automount-disabled-sa, certain. More: kubectl satoken explain SAT102
 
 
 def test_the_number_of_pods_is_told_when_there_are_several() -> None:
-    assert "certain, 3 pods. More:" in text(report(Cause(finding(), 3)))
+    assert "certain, 3 pods." in text(report(Cause(finding(), 3)))
 
 
 def test_further_findings_are_short_unless_wide() -> None:
@@ -107,13 +107,13 @@ def test_the_lines_of_a_pipe_are_set_in() -> None:
 def test_what_could_not_be_seen_is_told_beside_a_finding() -> None:
     skipped = (Skipped("SAT501", "rbac-no-binding", "rolebindings", "forbidden"),)
     shown = text(report(Cause(finding(), 1), skipped=skipped))
-    assert shown.endswith("\nnot seen: rolebindings: forbidden\n")
+    assert shown.endswith("\nnot seen  rolebindings: forbidden\n")
 
 
 def test_a_healthy_pod() -> None:
     assert text(report(tokens=(token(), token(container="proxy")))).startswith(
         """\
-ok: web has a working token
+ok: pod/web has a working token
 
   who       system:serviceaccount:shop:web
   for       this API server
@@ -124,13 +124,11 @@ ok: web has a working token
 
 def test_what_could_not_be_seen_is_told_of_a_healthy_pod() -> None:
     skipped = (Skipped("SAT501", "rbac-no-binding", "rolebindings", "forbidden"),)
-    assert "  not seen  rolebindings: forbidden\n" in text(
-        report(tokens=(token(),), skipped=skipped)
-    )
+    assert "not seen  rolebindings: forbidden\n" in text(report(tokens=(token(),), skipped=skipped))
 
 
 def test_no_fault_and_no_token_is_not_called_ok() -> None:
-    assert text(report()).startswith("note: web: no fault found, and no token")
+    assert text(report()).startswith("note: pod/web: no fault found, and no token")
 
 
 def test_a_legacy_token_lives_for_ever() -> None:

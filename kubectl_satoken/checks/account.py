@@ -122,8 +122,7 @@ def sa_not_found(pod: Object, world: World) -> Iterator[Finding]:
             pod,
             world,
             {"serviceAccountName": near},
-            f"name {near}, which is there (if {name} is what you want, "
-            f"{create_account(namespace, name, world)!r})",
+            f"name {near}, which is there (or create {name}, if that is what is meant)",
         )
     else:
         fix = Fix(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ..admission import TOKEN_MOUNT_PATH
 from ..fixes import and_manifest, kubectl, patch_pod
 from ..mounts import (
+    ACCOUNT_ANNOTATION,
     TOKEN_SECRET_TYPE,
     account_of,
     containers,
@@ -19,7 +20,6 @@ from ..world import Object, Unseen, World
 from . import Evidence, Finding, Fix, at, check
 from .account import account_names
 
-ACCOUNT_ANNOTATION = "kubernetes.io/service-account.name"
 UID_ANNOTATION = "kubernetes.io/service-account.uid"
 
 # The token controller fills a Secret within a second; the first retries take a few more.

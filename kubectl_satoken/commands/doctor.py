@@ -114,14 +114,15 @@ def run(args: argparse.Namespace, env: Env) -> int:
                 "nothing to look at: name a target, or files with -f",
                 f"{PROG} doctor pod/NAME",
             )
-        from ..cluster import ClusterWorld, connect
+        from ..cluster import connect
         from ..kubeconfig import load
+        from ..live import ClusterWorld
 
         api = connect(load(overrides(args), env), env, args.verbosity)
         world = ClusterWorld(api, env)
         world.flags = scope(args)
 
-        def find_kind(word: str) -> Kind:
+        def find_kind(word: str) -> "Kind":
             from ..discovery import find
 
             return find(api, word)

@@ -76,7 +76,7 @@ def test_a_pod_by_each_of_its_names(words: list[str], run: Run) -> None:
     done = run("doctor", *words, "-n", "shop", "-f", SHOP)
     assert done.stderr == ""
     assert done.status == 0
-    assert done.stdout.startswith("ok: api-0 has a working token\n")
+    assert done.stdout.startswith("ok: pod/api-0 ")
 
 
 @pytest.mark.parametrize(
@@ -411,7 +411,7 @@ def test_files_that_are_not_there(path: str, run: Run) -> None:
 def test_manifests_from_standard_input(text: str, run: Run) -> None:
     done = run("doctor", "-f", "-", stdin=text)
     assert (done.status, done.stderr) == (0, "")
-    assert done.stdout.startswith("ok: plain ")
+    assert done.stdout.startswith("ok: pod/plain ")
 
 
 def test_folders_are_read_without_and_with_those_below(run: Run, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from kubectl_satoken import cluster as api_module
-from kubectl_satoken import kubeconfig
+from kubectl_satoken import kubeconfig, live
 from kubectl_satoken.admission import PAPER_VOLUME, TOKEN_MOUNT_PATH, TOKEN_VOLUME_PREFIX, admit
 from kubectl_satoken.env import Env
 from kubectl_satoken.errors import ApiError
@@ -167,7 +167,7 @@ def test_a_pod_on_paper_becomes_what_the_api_server_makes_of_it(
 def test_the_comparison_sees_pods_with_and_without_a_token(
     stage: Stage, api: api_module.Api
 ) -> None:
-    world = api_module.ClusterWorld(api, Env(environ=stage.environ))
+    world = live.ClusterWorld(api, Env(environ=stage.environ))
     for account, tokens in (("mounting", 1), ("bare", 0)):
         pod = {
             "apiVersion": "v1",

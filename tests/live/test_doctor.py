@@ -175,7 +175,7 @@ def test_with_view_what_was_not_seen_is_said(view: Stage) -> None:
     played = view.doctor("pod/web")
     assert (played.status, played.report["findings"]) == (0, [])
     assert {skip["code"] for skip in played.report["skipped"]} == {"SAT501"}
-    assert played.text.startswith("ok: web has a working token\n")
+    assert played.text.startswith("ok: pod/web has a working token\n")
     assert "  not seen  rolebindings: forbidden to you" in played.text
     strict = view.satoken("doctor", "pod/web", "-n", view.namespace, "--strict")
     assert strict.returncode == 3
@@ -230,3 +230,62 @@ def test_a_user_who_may_see_nothing_is_told_so(stage: Stage) -> None:
     assert asked.stdout == ""
     assert asked.stderr.startswith("error: pods")
     assert "forbidden" in asked.stderr
+
+
+# --- kubectl's flags
+
+
+def test_flags_choose_cluster_and_user_and_fixes_repeat_the_cluster(stage: Stage) -> None:
+    apply(stage, template(f"automountServiceAccountToken: false, {PLAIN}", kind="Pod"))
+    context = stage.shell("kubectl config current-context").stdout.strip()
+    config = str(stage.cluster.kubeconfig)
+    # no environment leads to the cluster: only the flags do
+    stage.environ["KUBECONFIG"] = "/nonexistent"
+    flags = [f"--kubeconfig={config}", "--context", context, "-n", stage.namespace]
+    done = stage.satoken("doctor", "pod/web", *flags, "-o", "json")
+    assert (done.returncode, done.stderr) == (1, "")
+    (finding,) = json.loads(done.stdout)["findings"]
+    (command,) = finding["fix"]["commands"]
+    assert f"kubectl --kubeconfig {config} --context {context} -n {stage.namespace} get" in command
+    stage.shell(command)
+    healed = stage.satoken("doctor", "pod/web", *flags)
+    assert healed.returncode == 0, healed.stdout
+    stage.environ["KUBECONFIG"] = config
+
+
+def test_with_as_it_is_that_users_view(stage: Stage) -> None:
+    apply(stage, template(f"serviceAccountName: web, {PLAIN}", kind="Pod") + "---" + account())
+    stage.until("kubectl -n $NS get pod web")
+    stage.shell("kubectl -n $NS create rolebinding viewers --clusterrole=view --group=viewers")
+    whole = ["doctor", "pod/web", "-n", stage.namespace, "-o", "json", "--as=jane"]
+    refused = stage.satoken(*whole)
+    assert (refused.returncode, refused.stdout) == (3, "")
+    assert "forbidden" in refused.stderr
+    seen = stage.satoken(*whole, "--as-group=viewers")
+    assert seen.returncode == 0
+    assert {skip["code"] for skip in json.loads(seen.stdout)["skipped"]} == {"SAT501"}
+
+
+def test_a_token_is_taken_but_never_shown(stage: Stage) -> None:
+    apply(stage, account("robot") + "---" + template(PLAIN, kind="Pod"))
+    stage.shell("kubectl -n $NS create rolebinding r --clusterrole=view --serviceaccount=$NS:robot")
+    token = stage.kubectl("-n", stage.namespace, "create", "token", "robot").strip()
+    server = ["--server", stage.cluster.server, "--certificate-authority", str(stage.cluster.ca)]
+    stage.environ["KUBECONFIG"] = ""
+    done = stage.satoken(
+        "doctor", "pod/web", "-n", stage.namespace, *server, "--token", token, "-v=9"
+    )
+    stage.environ["KUBECONFIG"] = str(stage.cluster.kubeconfig)
+    assert done.returncode == 0, done.stderr
+    assert "GET " in done.stderr
+    parts = token.split(".")
+    assert not any(part in done.stderr + done.stdout for part in (token, parts[1], parts[2]))
+
+
+def test_a_server_that_does_not_answer_is_one_line(stage: Stage) -> None:
+    started = stage.satoken(
+        "doctor", "pod/web", "--server", "https://127.0.0.1:1", "--request-timeout=2s"
+    )
+    assert (started.returncode, started.stdout) == (3, "")
+    assert started.stderr.startswith("error: could not reach https://127.0.0.1:1: ")
+    assert "Traceback" not in started.stderr

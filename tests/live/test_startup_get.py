@@ -12,11 +12,11 @@ PROGRAM = """
 import gc, sys
 gc.disable()
 sys.set_lazy_imports("all")
-from kubectl_satoken import cluster, kubeconfig
+from kubectl_satoken import cluster, kubeconfig, live
 from kubectl_satoken.env import Env
 env = Env()
 api = cluster.connect(kubeconfig.load(kubeconfig.Overrides(), env), env)
-world = cluster.ClusterWorld(api, env)
+world = live.ClusterWorld(api, env)
 assert world.get("Namespace", "", "default") is not None
 accounts = api.request("GET", "/api/v1/namespaces/default/serviceaccounts")["items"]
 api.request("POST", "/api/v1/namespaces/default/serviceaccounts/default/token", {"spec": {}})

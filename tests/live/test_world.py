@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from kubectl_satoken import errors
-from kubectl_satoken.cluster import ClusterWorld
 from kubectl_satoken.credentials import Credentials
+from kubectl_satoken.live import ClusterWorld
 from kubectl_satoken.world import KINDS, Sealed, Unseen, Want
 from tests.live.test_api import connect, crossing, kubectl
 

@@ -74,4 +74,4 @@ def test_a_running_pod_of_the_usual_kind_is_healthy(stage: Stage) -> None:
     assert (token["container"], token["path"]) == ("app", f"{PLACE}/token")
     assert token["lifetimeSeconds"] == 3607
     assert token["audience"] is None
-    assert played.text.startswith("ok: web has a working token\n")
+    assert played.text.startswith("ok: pod/web has a working token\n")
