@@ -3,16 +3,21 @@
 import gc
 import os
 import sys
-from typing import NoReturn
+
+TYPE_CHECKING = False  # as in typing, which would be a tenth of --version
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
-def main() -> NoReturn:
+def main() -> "NoReturn":
     """The console script. Leaves the process with the exit status."""
     # A command lives for a fraction of a second: collecting cycles costs more than they hold.
     gc.disable()
     lazy = getattr(sys, "set_lazy_imports", None)
     if lazy is not None:  # Python 3.15 and later (PEP 810)
         lazy("all")
+    if sys.stdout is None:  # closed by whoever started us, as with >&-
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     if sys.argv[1:] in (["--version"], ["version"]):
         from . import __version__
 
@@ -26,7 +31,7 @@ def main() -> NoReturn:
     leave(run(sys.argv[1:], Env()))
 
 
-def leave(status: int) -> NoReturn:
+def leave(status: int) -> "NoReturn":
     """Ends the process without taking the interpreter down piece by piece, a tenth of a call.
 
     Nothing here waits for that: connections die with the process, no file is left open for

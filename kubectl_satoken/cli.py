@@ -165,6 +165,9 @@ def run(argv: Sequence[str], env: Env) -> int:
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitStatus.OK
+    except OSError as error:  # of the output: whatever is read translates its own errors
+        what = (error.strerror or type(error).__name__).lower()
+        return fail(SatokenError(f"could not write the output: {what}"), env)
     except Exception as bug:
         if env.environ.get("SATOKEN_TRACEBACK"):
             raise
