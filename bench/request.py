@@ -40,4 +40,4 @@ if __name__ == "__main__":
 
     sys.modules["kubectl_satoken.commands.doctor"] = sys.modules["__main__"]
     sys.argv.insert(1, "doctor")
-    sys.exit(main())
+    main()
