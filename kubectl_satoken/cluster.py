@@ -36,6 +36,7 @@ PAGE = 500  # objects, as kubectl's --chunk-size
 
 JSON = "application/json"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 
 
 # --- the official client, without what nobody here uses -------------------------------------------

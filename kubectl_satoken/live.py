@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from .cluster import CONNECTIONS, JSON, TABLE, Api, path_of
+from .cluster import CONNECTIONS, JSON, METADATA, TABLE, Api, path_of
 from .env import Env
 from .errors import ApiError, Forbidden, NotFound, TooOld, Unauthorized
 from .world import KINDS, Kind, Object, Ref, Unseen, Want
@@ -60,7 +60,7 @@ class ClusterWorld:
         value: Object | None = self.recall(Want(kind, namespace, name), api_version)
         return value
 
-    def list(self, kind: str, namespace: str = "") -> Iterator[Object]:
+    def list(self, kind: str, namespace: str = "", *, metadata: bool = False) -> Iterator[Object]:
         """All objects of a kind, of one namespace or (empty) of all. Raises Unseen before yielding.
 
         The pods of all namespaces are not kept, so that memory stays small.
@@ -70,6 +70,8 @@ class ClusterWorld:
             return self.stream(KINDS[kind])
         if everywhere is not None and everywhere.error is None and namespace:
             return iter([*everywhere.value.get(namespace, {}).values()])
+        if metadata and ("", Want(kind, namespace)) not in self.memo:
+            return flat(self.recall(Want(kind, namespace, metadata=True)))
         return flat(self.recall(Want(kind, namespace)))
 
     def events(self, namespace: str, name: str) -> Iterator[Object]:
@@ -163,7 +165,7 @@ class ClusterWorld:
             raise Unseen(want.kind, "this cluster has no such type")
         if want.name:
             return self.read_object(kind, want.namespace, want.name)
-        return by_name(self.pages(kind, want.namespace))
+        return by_name(self.pages(kind, want.namespace, metadata=want.metadata))
 
     def kind(self, kind: str, api_version: str) -> Kind | None:
         """The resource type of a kind. Raises Unseen when discovery fails."""
@@ -203,18 +205,24 @@ class ClusterWorld:
         return document
 
     def pages(
-        self, kind: Kind, namespace: str, query: Iterable[tuple[str, str]] = ()
+        self,
+        kind: Kind,
+        namespace: str,
+        query: Iterable[tuple[str, str]] = (),
+        *,
+        metadata: bool = False,
     ) -> Iterator[Objects]:
         """The objects of a list, page by page, each with the kind that lists leave out."""
         secret = kind == KINDS["Secret"]
         path = path_of(kind, namespace)
+        accept = TABLE if secret else METADATA if metadata else JSON
         try:
-            for page in self.api.pages(path, query, accept=TABLE if secret else JSON):
+            for page in self.api.pages(path, query, accept=accept):
                 if secret:
                     yield secrets_of(page)
                     continue
                 yield [
-                    {"kind": kind.kind, "apiVersion": kind.api_version, **item}
+                    {**item, "kind": kind.kind, "apiVersion": kind.api_version}
                     for item in page.get("items") or ()
                 ]
         except ApiError as error:

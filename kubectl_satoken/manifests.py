@@ -89,7 +89,7 @@ class ManifestWorld:
         self._check_complete(kind, where, f"{kind.lower()} {name}")
         return None
 
-    def list(self, kind: str, namespace: str = "") -> Iterator[Object]:
+    def list(self, kind: str, namespace: str = "", *, metadata: bool = False) -> Iterator[Object]:
         # what is found is certain; only the end of the list is not known to be the end
         yield from self.found(kind, namespace)
         self._check_complete(kind, namespace, KINDS[kind].plural if kind in KINDS else kind)

@@ -129,7 +129,7 @@ def pods_of(workload: Object, world: World) -> Iterator[Object]:
     if between:
         uids |= {
             item["metadata"]["uid"]
-            for item in world.list(between, namespace)
+            for item in world.list(between, namespace, metadata=True)
             if (controller_of(item) or {}).get("uid") in uids
         }
     for pod in world.list("Pod", namespace):
@@ -142,6 +142,6 @@ def creators(workload: Object, world: World) -> Iterator[Object]:
     yield workload
     between = {"Deployment": "ReplicaSet", "CronJob": "Job"}.get(workload["kind"])
     if between:
-        for item in world.list(between, workload["metadata"].get("namespace", "")):
+        for item in world.list(between, workload["metadata"].get("namespace", ""), metadata=True):
             if (controller_of(item) or {}).get("uid") == workload["metadata"].get("uid"):
                 yield item

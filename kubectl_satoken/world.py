@@ -79,12 +79,13 @@ class Want(NamedTuple):
     """One read that will be needed: an object by name, or (no name) the list of a namespace.
 
     For kind ``Event`` the name is that of the object that the events are about; for kind ``""`` it
-    is the path of a non-resource document.
+    is the path of a non-resource document. ``metadata`` asks for a list of metadata only.
     """
 
     kind: str
     namespace: str = ""
     name: str = ""
+    metadata: bool = False
 
 
 class World(Protocol):
@@ -108,8 +109,8 @@ class World(Protocol):
         holds; the one field that is ours). No check may need more, so no secret value is read.
         """
 
-    def list(self, kind: str, namespace: str = "") -> Iterator[Object]:
-        """All objects of a kind, of one namespace or (empty) of all.
+    def list(self, kind: str, namespace: str = "", *, metadata: bool = False) -> Iterator[Object]:
+        """All objects of a kind, of one namespace or (empty) of all; maybe only their metadata.
 
         Raises Unseen, at the end, when there may be more: whoever has found what it sought can
         stop before that, and is right.

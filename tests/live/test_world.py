@@ -125,6 +125,19 @@ def test_lists_are_those_of_kubectl(cluster: Any, shop: str, kind: str) -> None:
         assert list(world(cluster.kubeconfig).list(kind, shop)) == there
 
 
+def test_a_list_of_metadata_is_that_and_no_more(cluster: Any, shop: str) -> None:
+    seen = world(cluster.kubeconfig)
+    (found,) = seen.list("Deployment", shop, metadata=True)
+    (whole,) = theirs(cluster, "deployments", "-n", shop)["items"]
+    assert found["metadata"] == whole["metadata"]
+    assert set(found) == {"kind", "apiVersion", "metadata"}
+    assert found["kind"] == "Deployment"
+    # it does not pass for the whole object later, while a whole list does for metadata
+    assert seen.get("Deployment", shop, "web") == whole
+    assert list(seen.list("Deployment", shop)) == [whole]
+    assert list(seen.list("Deployment", shop, metadata=True)) == [whole]
+
+
 def test_what_is_not_there(cluster: Any, shop: str) -> None:
     seen = world(cluster.kubeconfig)
     for kind in KINDS:
