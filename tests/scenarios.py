@@ -439,7 +439,14 @@ class Stage:
             for pod in self.get("pods", "-l", "app=web")["items"]
             if not pod["metadata"].get("deletionTimestamp")
         ]
-        return sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
+        # the times are in whole seconds; the versions of one resource type grow from write to write
+        return sorted(
+            pods,
+            key=lambda pod: (
+                pod["metadata"]["creationTimestamp"],
+                int(pod["metadata"]["resourceVersion"]),
+            ),
+        )
 
     def satoken(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Runs the plugin through kubectl."""

@@ -254,7 +254,7 @@ def test_flags_choose_cluster_and_user_and_fixes_repeat_the_cluster(stage: Stage
 
 
 def test_with_as_it_is_that_users_view(stage: Stage) -> None:
-    apply(stage, template(f"serviceAccountName: web, {PLAIN}", kind="Pod") + "---" + account())
+    apply(stage, account() + "---" + template(f"serviceAccountName: web, {PLAIN}", kind="Pod"))
     stage.until("kubectl -n $NS get pod web")
     stage.shell("kubectl -n $NS create rolebinding viewers --clusterrole=view --group=viewers")
     whole = ["doctor", "pod/web", "-n", stage.namespace, "-o", "json", "--as=jane"]
