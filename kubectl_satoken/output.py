@@ -2,11 +2,11 @@
 
 import json
 
+from . import times
 from .checks import Evidence, Finding
 from .cli import PROG
 from .diagnosis import Cause, Name, Report, Token
 from .env import Env
-from .times import words
 from .world import Object
 
 WIDTH = 80
@@ -306,4 +306,4 @@ def lifetime(token: Token) -> str:
     """How long a token lives."""
     if token.lifetime is None:
         return f"for ever, from secret {token.secret}"
-    return f"{words(token.lifetime)}, renewed by the kubelet"
+    return f"{times.lifetime(token.lifetime)}, renewed by the kubelet"

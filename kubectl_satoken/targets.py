@@ -108,4 +108,7 @@ def pods_for(item: Object, world: World) -> Iterator[Object]:
     if template is not None:
         yield admitted(template, world)
     if item["metadata"].get("uid"):
-        yield from pods_of(item, world)
+        # those on their way out are of the past, and so are their faults
+        yield from (
+            pod for pod in pods_of(item, world) if not pod["metadata"].get("deletionTimestamp")
+        )

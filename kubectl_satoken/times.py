@@ -9,13 +9,18 @@ def seconds(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+def lifetime(span: float) -> str:
+    """A lifetime in seconds to the tenth of its largest unit: 1h for the usual 3607 seconds."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if span >= size:
+            return f"{round(span / size, 1):g}{unit}"
+    return f"{span:g}s"
+
+
 def words(span: float) -> str:
-    """A span of seconds as kubectl shows ages: 45s, 12m, 5h, 3d (duration.ShortHumanDuration)."""
+    """An age in seconds as client-go shortens it: 45s, 12m, 5h, 3d (duration.ShortHumanDuration)."""
     span = max(0, int(span))
-    if span < 120:
-        return f"{span}s"
-    if span < 2 * 3600:
-        return f"{span // 60}m"
-    if span < 48 * 3600:
-        return f"{span // 3600}h"
-    return f"{span // 86400}d"
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if span >= size:
+            return f"{span // size}{unit}"
+    return f"{span}s"
