@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from .admission import ROOT_CA_CONFIG_MAP
 from .checks import Finding, Skipped, examine, order
-from .errors import NotFound
+from .errors import NotFound, UsageError
 from .mounts import ACCOUNT_ANNOTATION, TOKEN_SECRET_TYPE, account_of, api_tokens, has_token
 from .rbac import user_of
 from .targets import Target, admitted, fetch, pods_for
@@ -107,6 +107,11 @@ def examine_target(target: Target, namespace: str, world: World) -> Report:
         if workload is None:
             raise
         item = workload
+    if item["kind"] not in ("Pod", "ServiceAccount", "Secret") and not template_path(item):
+        raise UsageError(
+            f"{target.kind.lower()}/{target.name} has no pod template, so it has no token",
+            "name a pod, a workload, a service account or a Secret",
+        )
     return examine_item(item, world)
 
 
@@ -177,6 +182,9 @@ def subjects(item: Object, world: World, report: Report) -> Iterator[Object]:
     namespace = metadata.get("namespace", "")
     secrets: dict[str, None] = {}
     if item["kind"] == "Secret":
+        if item.get("type") != TOKEN_SECRET_TYPE:
+            note = f"its type is {item.get('type') or 'Opaque'}, not {TOKEN_SECRET_TYPE}"
+            report.notes.append((report.targets[0], note))
         yield item
         return
     try:
@@ -188,12 +196,16 @@ def subjects(item: Object, world: World, report: Report) -> Iterator[Object]:
             )
         else:
             pods = pods_for(item, world)
+        found = False
         for pod in pods:
+            found = True
             yield pod
             for volume in pod["spec"].get("volumes") or []:
                 secret = (volume.get("secret") or {}).get("secretName")
                 if secret:
                     secrets[secret] = None
+        if item["kind"] == "ServiceAccount" and not found:
+            report.notes.append((report.targets[0], "no pod uses it"))
     except Unseen as unseen:
         report.skipped.append(Skipped("", "pods", unseen.what, unseen.why))
     for secret in secrets:

@@ -281,8 +281,8 @@ def healthy(name: Name, subject: str, report: Report, colour: bool) -> list[str]
     if tokens:
         first = tokens[0]
         pods = len({token.pod for token in tokens})
-        have = "has a working token" if pods == 1 else f"{pods} pods have a working token"
-        lines = [f"{paint('ok', colour)}: {subject} {have}", ""]
+        have = " has a working token" if pods == 1 else f": {pods} pods have a working token"
+        lines = [f"{paint('ok', colour)}: {subject}{have}", ""]
         places: dict[str, list[str]] = {}
         for token in tokens:
             containers = places.setdefault(token.path, [])

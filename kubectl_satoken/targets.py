@@ -50,10 +50,11 @@ def parse(words: Sequence[str], find_kind: FindKind) -> list[Target]:
             pairs.append((kind, name))
     elif len(words) == 1:
         # a lone word is a type in kubectl; here a name is missing, or the type is
-        raise UsageError(
-            f"{words[0]}: one resource and name is needed",
-            f"for a pod of that name say pod/{words[0]}",
+        word = words[0]
+        hint = (
+            f"say {word}/NAME" if builtin_kind(word) else f"for a pod of that name say pod/{word}"
         )
+        raise UsageError(f"{word}: one resource and name is needed", hint)
     else:
         pairs = [(kind, name) for kind in words[0].split(",") for name in words[1:]]
     targets = []

@@ -18,7 +18,7 @@ def lifetime(span: float) -> str:
 
 
 def words(span: float) -> str:
-    """An age in seconds as client-go shortens it: 45s, 12m, 5h, 3d (duration.ShortHumanDuration)."""
+    """An age in seconds, cut to one unit as by duration.ShortHumanDuration: 45s, 12m, 5h, 3d."""
     span = max(0, int(span))
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if span >= size:
