@@ -60,25 +60,43 @@ class Deferred(PathFinder):
         return spec
 
 
+class Settings:
+    """What the client's transport reads of a ``Configuration``; only the host is not a default.
+
+    ``Configuration`` itself loads logging, typing_extensions and inspect, which is a tenth of a
+    short command. Proxies, credentials and TLS are ours: see `pool_manager`.
+    """
+
+    verify_ssl = True
+    connection_pool_maxsize = CONNECTIONS
+    proxy = ""
+    no_proxy = ""
+    keep_alive = False
+    ssl_ca_cert = cert_file = key_file = ca_cert_data = None
+    assert_hostname = retries = tls_server_name = socket_options = proxy_headers = None
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+
+
 def official_client(host: str) -> Any:
-    """An ``ApiClient`` for the host that leaves proxies, credentials and TLS to us."""
+    """The transport of the official client, ``RESTClientObject``, before it knows its connections.
+
+    ``ApiClient`` around it would add what typed models need: their formats, their thread pool.
+    """
     if sys.version_info < (3, 15):
         sys.meta_path.insert(0, Deferred)
     try:
-        from kubernetes.client import ApiClient, Configuration
+        from kubernetes.client.rest import RESTClientObject
     finally:
         if Deferred in sys.meta_path:
             sys.meta_path.remove(Deferred)
     try:
-        # "" keeps the client from looking for proxies, which kubeconfig.py has done as kubectl does
-        configuration = Configuration(
-            host=host, connection_pool_maxsize=CONNECTIONS, proxy="", no_proxy=""
-        )
-    except TypeError:  # before 37
-        configuration = Configuration(host=host)
-        configuration.connection_pool_maxsize = CONNECTIONS
-        configuration.proxy = None
-    return ApiClient(configuration)
+        return RESTClientObject(Settings(host))
+    except AttributeError:  # a version that reads more than those we know
+        from kubernetes.client import Configuration
+
+        return RESTClientObject(Configuration(host=host))
 
 
 def pool_manager(target: "Target") -> Any:
@@ -217,7 +235,7 @@ class Api:
         self.server = target.server.rstrip("/")
         self.client = official_client(self.server)
         self.certificate = target.credentials.certificate()
-        self.client.rest_client.pool_manager = pool_manager(target)
+        self.client.pool_manager = pool_manager(target)
         self.lock = threading.Lock()
         self.credentials_age = 0  # how often the credentials were renewed
         self.said: set[str] = set()
@@ -339,7 +357,7 @@ class Api:
             certificate = self.target.credentials.certificate()
             if certificate != self.certificate:  # an exec plugin's has been renewed
                 self.certificate = certificate
-                self.client.rest_client.pool_manager = pool_manager(self.target)
+                self.client.pool_manager = pool_manager(self.target)
         if authorization is not None:
             headers["Authorization"] = header("Authorization", authorization.reveal())
         if self.target.impersonate is not None:
@@ -359,11 +377,10 @@ class Api:
         """One request over the wire. Raises what urllib3 raises."""
         from kubernetes.client.exceptions import ApiException
 
-        rest = self.client.rest_client
-        old = "_preload_content" in rest.request.__code__.co_varnames  # before 37
+        old = "_preload_content" in self.client.request.__code__.co_varnames  # before 37
         started = time.monotonic()
         try:
-            response = rest.request(
+            response = self.client.request(
                 method,
                 url,
                 headers=headers,
