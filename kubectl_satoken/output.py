@@ -1,6 +1,7 @@
 """How results look: text for a person, JSON and YAML for programs."""
 
 import json
+from collections.abc import Sequence
 
 from . import times
 from .checks import Evidence, Finding
@@ -99,6 +100,13 @@ def write_object(value: Object, form: str, env: Env) -> None:
         import yaml
 
         env.stdout.write(yaml.safe_dump(value, sort_keys=False, width=WIDTH))
+
+
+def write_table(headers: Sequence[str], rows: Sequence[Sequence[str]], env: Env) -> None:
+    """Writes a table as kubectl does: headers in capitals, columns apart, no lines."""
+    from tabulate import tabulate
+
+    env.stdout.write(tabulate(rows, headers, tablefmt="plain") + "\n")
 
 
 def write_report(report: Report, env: Env, *, colour: bool, wide: bool) -> None:

@@ -18,6 +18,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from kubectl_satoken.cluster import Api, connect
+from kubectl_satoken.env import Env
+from kubectl_satoken.kubeconfig import Overrides, load
 from tests.cluster import Cluster
 
 PLACE = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -447,6 +450,11 @@ class Stage:
                 int(pod["metadata"]["resourceVersion"]),
             ),
         )
+
+    def api(self) -> Api:
+        """The API server as the plugin talks to it."""
+        env = Env(environ=self.environ)
+        return connect(load(Overrides(kubeconfig=self.environ["KUBECONFIG"]), env), env)
 
     def satoken(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Runs the plugin through kubectl."""

@@ -58,7 +58,12 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     assert about["Requires-Python"] == ">=3.11"
     assert about["License-Expression"] == "Apache-2.0"
     needs = [line for line in about.get_all("Requires-Dist", []) if "extra ==" not in line]
-    assert {re.split(r"[^\w-]", line)[0] for line in needs} == {"kubernetes", "PyYAML", "tabulate"}
+    assert {re.split(r"[^\w-]", line)[0] for line in needs} == {
+        "PyYAML",
+        "kubernetes",
+        "tabulate",
+        "urllib3",
+    }
     assert "kubectl-satoken = kubectl_satoken.__main__:main" in points
     assert f"{folder}/licenses/LICENSE" in names
 

@@ -47,8 +47,10 @@ def run(args: argparse.Namespace, env: Env) -> int:
         env.stdout.write(reference())
         return ExitStatus.OK
     if not args.codes:
-        for one in all_checks():
-            env.stdout.write(f"{one.code}  {one.name:42}{one.severity}\n")
+        from ..output import write_table
+
+        rows = [(one.code, one.severity, one.on, one.name) for one in all_checks()]
+        write_table(("CODE", "SEVERITY", "LOOKS AT", "NAME"), rows, env)
         return ExitStatus.OK
     pages = []
     for code in args.codes:

@@ -26,7 +26,8 @@ def test_several_in_the_order_asked_for(run: Run) -> None:
 
 
 def test_without_a_code_the_list(run: Run) -> None:
-    lines = run("explain").stdout.splitlines()
+    headers, *lines = run("explain").stdout.splitlines()
+    assert headers.split() == ["CODE", "SEVERITY", "LOOKS", "AT", "NAME"]
     assert [line.split()[0] for line in lines] == [one.code for one in all_checks()]
     assert all(len(line) <= 80 for line in lines)
 

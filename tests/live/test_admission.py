@@ -2,18 +2,17 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from kubectl_satoken import cluster as api_module
-from kubectl_satoken import kubeconfig, live
 from kubectl_satoken.admission import PAPER_VOLUME, TOKEN_MOUNT_PATH, TOKEN_VOLUME_PREFIX, admit
+from kubectl_satoken.cluster import Api
 from kubectl_satoken.env import Env
 from kubectl_satoken.errors import ApiError
+from kubectl_satoken.live import ClusterWorld
 from kubectl_satoken.mounts import api_tokens
 from tests.cluster import Cluster
 from tests.scenarios import Stage
@@ -135,10 +134,8 @@ def stage(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def api(stage: Stage) -> api_module.Api:
-    env = Env(environ=stage.environ)
-    overrides = kubeconfig.Overrides(kubeconfig=str(Path(stage.environ["KUBECONFIG"])))
-    return api_module.connect(kubeconfig.load(overrides, env), env)
+def api(stage: Stage) -> Api:
+    return stage.api()
 
 
 @settings(
@@ -148,7 +145,7 @@ def api(stage: Stage) -> api_module.Api:
 )
 @given(pod=pods())
 def test_a_pod_on_paper_becomes_what_the_api_server_makes_of_it(
-    pod: dict[str, Any], stage: Stage, api: api_module.Api
+    pod: dict[str, Any], stage: Stage, api: Api
 ) -> None:
     path = f"/api/v1/namespaces/{stage.namespace}/pods"
     try:
@@ -164,10 +161,8 @@ def test_a_pod_on_paper_becomes_what_the_api_server_makes_of_it(
     assert essence(ours) == essence(stored)
 
 
-def test_the_comparison_sees_pods_with_and_without_a_token(
-    stage: Stage, api: api_module.Api
-) -> None:
-    world = live.ClusterWorld(api, Env(environ=stage.environ))
+def test_the_comparison_sees_pods_with_and_without_a_token(stage: Stage, api: Api) -> None:
+    world = ClusterWorld(api, Env(environ=stage.environ))
     for account, tokens in (("mounting", 1), ("bare", 0)):
         pod = {
             "apiVersion": "v1",

@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubectl_satoken import cluster as api_module
-from kubectl_satoken import kubeconfig
-from kubectl_satoken.env import Env
+from kubectl_satoken.cluster import Api
 from kubectl_satoken.errors import NotFound
 from kubectl_satoken.rbac import groups_of, is_subject, user_of
 from tests.cluster import Cluster
@@ -59,13 +56,11 @@ def stage(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def api(stage: Stage) -> api_module.Api:
-    env = Env(environ=stage.environ)
-    overrides = kubeconfig.Overrides(kubeconfig=str(Path(stage.environ["KUBECONFIG"])))
-    return api_module.connect(kubeconfig.load(overrides, env), env)
+def api(stage: Stage) -> Api:
+    return stage.api()
 
 
-def allowed(api: api_module.Api, namespace: str, resource: str) -> bool:
+def allowed(api: Api, namespace: str, resource: str) -> bool:
     """What the API server says of a service account web of the namespace."""
     review = {
         "apiVersion": "authorization.k8s.io/v1",
@@ -88,7 +83,7 @@ def allowed(api: api_module.Api, namespace: str, resource: str) -> bool:
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(subject=subjects(), wide=st.booleans())
 def test_a_subject_means_a_service_account_exactly_when_the_api_server_says_so(
-    subject: dict[str, Any], wide: bool, stage: Stage, api: api_module.Api
+    subject: dict[str, Any], wide: bool, stage: Stage, api: Api
 ) -> None:
     subject = {key: value.replace("NS", stage.namespace) for key, value in subject.items()}
     # a resource of its own for each example: nothing of one binding is left for the next
@@ -133,7 +128,7 @@ def test_a_subject_means_a_service_account_exactly_when_the_api_server_says_so(
                 continue
 
 
-def wait_for_witness(api: api_module.Api, namespace: str, resource: str, number: int) -> None:
+def wait_for_witness(api: Api, namespace: str, resource: str, number: int) -> None:
     """Waits until the binding that was made after the one in question is in force."""
     import time
 
