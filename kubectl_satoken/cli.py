@@ -49,6 +49,9 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", Formatter)
         options.setdefault("allow_abbrev", False)
+        if sys.version_info >= (3, 14):
+            # help would be in colour, which kubectl's is not, and load dataclasses for it
+            options.setdefault("color", False)
         super().__init__(**options)
 
     def error(self, message: str) -> NoReturn:
