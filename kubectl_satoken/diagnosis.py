@@ -155,7 +155,7 @@ def examine_item(item: Object, world: World) -> Report:
         alive = subject["kind"] == "Pod" and is_live(subject)
         for finding in findings:
             # the pods of one workload have one fault, however many they are
-            key = (finding.code, "" if subject["kind"] == "Pod" else finding.object.name)
+            key = (finding.code, maker(subject, world))
             known = found.get(key)
             if known is None or (alive and not known.affected):
                 found[key] = Cause(finding, int(alive))
@@ -174,6 +174,12 @@ def examine_item(item: Object, world: World) -> Report:
     return report._replace(
         causes=[Cause(finding, affected[id(finding)]) for finding in ranked], checked=checked
     )
+
+
+def maker(subject: Object, world: World) -> str:
+    """The name of what a pod is made from; of what stands alone its own."""
+    owner = owner_of(subject, world) if subject["kind"] == "Pod" else None
+    return f"{owner.kind}/{owner.name}" if owner else str(subject["metadata"]["name"])
 
 
 def subjects(item: Object, world: World, report: Report) -> Iterator[Object]:

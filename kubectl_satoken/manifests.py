@@ -9,11 +9,18 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from .admission import ROOT_CA_CONFIG_MAP
 from .env import Env
 from .errors import ManifestError
 from .times import seconds
 from .workloads import TEMPLATE_PATHS, template_path
 from .world import KINDS, Object, Unseen, Want
+
+# What every namespace has, and hardly anybody writes into a manifest.
+EVERYWHERE: dict[tuple[str, str], Object] = {
+    ("ServiceAccount", "default"): {},
+    ("ConfigMap", ROOT_CA_CONFIG_MAP): {"data": {"ca.crt": "published by the cluster"}},
+}
 
 SUFFIXES = (".yaml", ".yml", ".json")
 SNAPSHOT = ("satoken/v1", "Snapshot")
@@ -79,12 +86,12 @@ class ManifestWorld:
         item = self._objects.get((kind, where, name))
         if item is not None:
             return item
-        if (kind, name) == ("ServiceAccount", "default") and not self._complete:
-            # every namespace has it, and hardly anybody writes it down
+        if (kind, name) in EVERYWHERE and not self._complete:
             return {
                 "apiVersion": "v1",
                 "kind": kind,
                 "metadata": {"name": name, "namespace": namespace},
+                **EVERYWHERE[kind, name],
             }
         self._check_complete(kind, where, f"{kind.lower()} {name}")
         return None

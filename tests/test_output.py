@@ -127,6 +127,18 @@ def test_what_could_not_be_seen_is_told_of_a_healthy_pod() -> None:
     assert "not seen  rolebindings: forbidden\n" in text(report(tokens=(token(),), skipped=skipped))
 
 
+def test_a_grave_fault_that_could_hide_keeps_it_from_being_called_working() -> None:
+    shown = text(
+        report(tokens=(token(),), skipped=(Skipped("SAT105", "x", "serviceaccount web", "hidden"),))
+    )
+    assert shown.startswith("ok as far as can be seen: pod/web has a token\n")
+    # where only rights could not be seen, the token itself is fine
+    shown = text(
+        report(tokens=(token(),), skipped=(Skipped("SAT501", "x", "rolebindings", "hidden"),))
+    )
+    assert shown.startswith("ok: pod/web has a working token\n")
+
+
 def test_no_fault_and_no_token_is_not_called_ok() -> None:
     assert text(report()).startswith("note: pod/web: no fault found, and no token")
 
