@@ -34,6 +34,7 @@ class ClusterWorld:
         self.api = api
         self.env = env
         self.flags: tuple[str, ...] = ()
+        self.patience = PATIENCE
         self.memo: dict[tuple[str, Want], Outcome] = {}
 
     def now(self) -> float:
@@ -86,7 +87,7 @@ class ClusterWorld:
     def prepare(self, wants: Iterable[Want]) -> None:
         """Reads what will be asked for, where that is quicker. Never raises: errors wait.
 
-        The first read goes out alone. When its answer takes longer than `PATIENCE`, the server is
+        The first read goes out alone. When its answer takes longer than the patience, the server is
         far, and the others go out at once on connections of their own: one round of waiting for
         all. When it is quick, the others are left for whoever asks, on the same connection: to a
         near server the TLS handshakes are the dear part, and some reads turn out not to be needed.
@@ -115,7 +116,7 @@ class ClusterWorld:
         start(1)
         since = idle_clock()
         while pending:
-            left = None if far.is_set() else PATIENCE - (idle_clock() - since)
+            left = None if far.is_set() else self.patience - (idle_clock() - since)
             if left is not None and left <= 0:
                 far.set()
                 start(min(len(todo), CONNECTIONS - 1))

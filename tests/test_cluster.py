@@ -792,6 +792,7 @@ def check(seen: live.ClusterWorld) -> None:
 def test_a_near_server_gets_one_connection() -> None:
     with faults.serve(some) as server:
         seen = world(server)
+        seen.patience = 10  # a busy machine is no far server
         seen.prepare([*WANTS, *WANTS])
         # what nobody asks for in the end is not read
         assert len(server.requests) == 1
@@ -805,7 +806,7 @@ def test_a_far_server_gets_all_at_once() -> None:
         seen = world(server)
         started = time.monotonic()
         seen.prepare(WANTS)
-        assert time.monotonic() - started < 0.8
+        assert time.monotonic() - started < 1.6  # one after the other would be 1.8
         assert len({each.connection for each in server.requests}) == len(WANTS)
         check(seen)
         assert len(server.requests) == len(WANTS)
@@ -881,7 +882,7 @@ def test_an_interrupt_ends_a_wave_at_once() -> None:
         interrupted = time.monotonic()
         process.send_signal(signal.SIGINT)
         stderr = process.communicate(timeout=10)[1]
-        assert time.monotonic() - interrupted < 1
+        assert time.monotonic() - interrupted < 5
     assert process.returncode == -signal.SIGINT
     assert stderr.rstrip().endswith(b"KeyboardInterrupt")
 
