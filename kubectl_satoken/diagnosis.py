@@ -75,12 +75,14 @@ def diagnose_objects(objects: Iterable[Object], world: World) -> Report:
     """
     objects = list(objects)
     uids = {item["metadata"].get("uid") for item in objects} - {None}
-    return combine(
-        examine_item(item, world)
+    chosen = [
+        item
         for item in objects
         if (item["kind"] == "Pod" or item.get("type") == TOKEN_SECRET_TYPE or template_path(item))
         and (controller_of(item) or {}).get("uid") not in uids
-    )
+    ]
+    # a file with one thing in it is a question about that thing
+    return combine(examine_item(item, world, asked=len(chosen) == 1) for item in chosen)
 
 
 def combine(parts: Iterable[Report]) -> Report:
@@ -139,7 +141,7 @@ def failed_creator(pod: str, namespace: str, world: World) -> Object | None:
     return None
 
 
-def examine_item(item: Object, world: World) -> Report:
+def examine_item(item: Object, world: World, *, asked: bool = True) -> Report:
     """Examines an object and what belongs to it: a workload's pods, a pod's token Secrets."""
     metadata = item["metadata"]
     name: Name = (item["kind"], metadata.get("namespace", ""), metadata["name"])
@@ -147,7 +149,7 @@ def examine_item(item: Object, world: World) -> Report:
     found: dict[tuple[str, str], Cause] = {}
     checked = 0
     for subject in subjects(item, world, report):
-        findings, skipped, ran = examine(subject, world, name)
+        findings, skipped, ran = examine(subject, world, name, asked=asked)
         checked = max(checked, ran) if subject["kind"] == "Pod" else checked + ran
         for skip in skipped:
             if skip not in report.skipped:

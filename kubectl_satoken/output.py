@@ -313,13 +313,16 @@ def healthy(name: Name, subject: str, report: Report, colour: bool) -> list[str]
         rows += [("" if index else "where", text) for index, text in enumerate(where)]
         rows += [("lifetime", lifetime(first))]
     else:
-        lines = [f"{paint('note', colour)}: {subject}: no fault found, and no token either", ""]
+        none = "no fault found, and no token either"
+        if any(cause.finding.target == name for cause in report.causes):
+            none = "no token"
+        lines = [f"{paint('note', colour)}: {subject}: {none}", ""]
     rows += [("note", text) for target, text in report.notes if target == name]
     if len(report.targets) == 1:
         rows.append(("checked", f"{report.checked} checks; the token itself was not used"))
     for head, text in rows:
         lines += [f"  {line}" for line in row(head, text)]
-    return lines
+    return lines if rows else lines[:-1]
 
 
 def lifetime(token: Token) -> str:

@@ -70,6 +70,14 @@ def test_each_target_has_its_own_findings() -> None:
     assert [cause.finding.target[2] for cause in shown.causes] == ["a-0", "a-1"]
 
 
+def test_in_a_sweep_a_token_that_is_switched_off_is_a_hint_only() -> None:
+    files = world(OFF + workload("a", 2) + workload("b"))
+    cause, _ = diagnose_objects(files.objects(), files).causes
+    assert (cause.finding.code, cause.finding.severity) == ("SAT102", "hint")
+    (cause,) = report("StatefulSet", "a", OFF + workload("a", 2)).causes
+    assert cause.finding.severity == "error"
+
+
 def test_in_a_sweep_what_a_controller_has_made_is_not_examined_twice() -> None:
     files = world(OFF + workload("a", 2) + workload("b"))
     shown = diagnose_objects(files.objects(), files)

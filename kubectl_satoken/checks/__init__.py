@@ -89,7 +89,11 @@ Function = Callable[[Object, World], Iterator[Finding]]
 
 
 class Check(NamedTuple):
-    """A registered check; ``on`` is the kind of object that it judges."""
+    """A registered check; ``on`` is the kind of object that it judges.
+
+    What it finds may be ``deliberate``: a good many pods have no token because they need none. Then
+    it is a hint only, unless the user asked about that very object.
+    """
 
     code: str
     name: str
@@ -98,6 +102,7 @@ class Check(NamedTuple):
     stage: str
     title: str
     function: Function
+    deliberate: bool = False
 
     @property
     def page(self) -> str:
@@ -110,7 +115,9 @@ class Check(NamedTuple):
 registry: dict[str, Check] = {}
 
 
-def check(code: str, *, on: str, severity: str, stage: str) -> Callable[[Function], Function]:
+def check(
+    code: str, *, on: str, severity: str, stage: str, deliberate: bool = False
+) -> Callable[[Function], Function]:
     """Registers a check function under a code that never changes its meaning."""
 
     def register(function: Function) -> Function:
@@ -118,7 +125,7 @@ def check(code: str, *, on: str, severity: str, stage: str) -> Callable[[Functio
             raise ValueError(f"{code} is taken by {registry[code].name}")
         title = (function.__doc__ or "").partition("\n")[0].strip()
         name = function.__name__.replace("_", "-")
-        registry[code] = Check(code, name, on, severity, stage, title, function)
+        registry[code] = Check(code, name, on, severity, stage, title, function, deliberate)
         return function
 
     return register
@@ -157,12 +164,16 @@ def at(item: Object, path: str = "", value: Any = None, *, here: bool = False) -
 
 
 def examine(
-    item: Object, world: World, target: tuple[str, str, str] | None = None
+    item: Object,
+    world: World,
+    target: tuple[str, str, str] | None = None,
+    *,
+    asked: bool = True,
 ) -> tuple[list[Finding], list[Skipped], int]:
     """Runs the checks for an object's kind: (findings, what could not be looked at, checks run).
 
     The findings are in the order of causes. ``target`` is what the user asked about, where that is
-    not the object itself.
+    not the object itself; in a sweep nobody ``asked``.
     """
     metadata = item["metadata"]
     target = target or (item["kind"], metadata.get("namespace", ""), metadata["name"])
@@ -179,7 +190,9 @@ def examine(
                     finding._replace(
                         code=one.code,
                         name=one.name,
-                        severity=finding.severity or one.severity,
+                        severity="hint"
+                        if one.deliberate and not asked
+                        else finding.severity or one.severity,
                         stage=one.stage,
                         target=target,
                     )

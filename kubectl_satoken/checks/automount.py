@@ -45,7 +45,7 @@ def account_flag(pod: Object, world: World) -> tuple[Object | None, Evidence]:
     )
 
 
-@check("SAT101", on="Pod", severity="error", stage="mount")
+@check("SAT101", on="Pod", severity="error", stage="mount", deliberate=True)
 def automount_disabled_pod(pod: Object, world: World) -> Iterator[Finding]:
     """The pod itself says that no token is to be mounted.
 
@@ -83,7 +83,7 @@ def automount_disabled_pod(pod: Object, world: World) -> Iterator[Finding]:
     )
 
 
-@check("SAT102", on="Pod", severity="error", stage="mount")
+@check("SAT102", on="Pod", severity="error", stage="mount", deliberate=True)
 def automount_disabled_sa(pod: Object, world: World) -> Iterator[Finding]:
     """The service account says that no token is to be mounted.
 
@@ -146,6 +146,9 @@ def automount_changed_after_admission(pod: Object, world: World) -> Iterator[Fin
     account, flag = account_flag(pod, world)
     if account is None or not should_automount(account, pod):
         return
+    if pod["spec"].get("automountServiceAccountToken"):
+        # the pod itself asked for it when it was made: that a flag was changed is not the reason
+        return
     created = pod["metadata"].get("creationTimestamp", "")
     changed = max(
         (
@@ -155,12 +158,6 @@ def automount_changed_after_admission(pod: Object, world: World) -> Iterator[Fin
         ),
         default="",
     )
-    # an unset flag leaves no trace in managedFields; a later change of anything is then a clue
-    later = [
-        str(entry.get("time") or "")
-        for entry in account["metadata"].get("managedFields") or []
-        if str(entry.get("time") or "") > created
-    ]
     evidence = [
         at(pod, "metadata.creationTimestamp", created),
         at(
@@ -170,15 +167,14 @@ def automount_changed_after_admission(pod: Object, world: World) -> Iterator[Fin
         ),
         flag._replace(here=True),
     ]
-    if later:
-        evidence.append(
-            at(account, "metadata.managedFields[*].time", changed if changed in later else later[0])
-        )
+    if changed > created:
+        evidence.append(at(account, "metadata.managedFields[*].time", changed))
     yield Finding(
         "no token is mounted, though pod and service account allow it now: "
         "the pod was made before that",
         flag._replace(here=True),
         (*evidence, *no_mount(pod, names)),
         Fix("make the pod anew", tuple(restart(pod, world)), recreates=True),
-        certainty="certain" if later else "likely",
+        # a flag that was taken away leaves no trace, and a policy may have taken the volume out
+        certainty="certain" if changed > created else "likely",
     )

@@ -105,6 +105,7 @@ def mount_path_shadowed(pod: Object, world: World) -> Iterator[Finding]:
     by_name = volumes(pod)
     tokens = api_tokens(pod, world)
     shadowed: dict[str, Object] = {}
+    hidden: set[str] = set()
     evidence: list[Evidence] = []
     for container in containers(pod):
         mount = default_mount(container)
@@ -120,6 +121,7 @@ def mount_path_shadowed(pod: Object, world: World) -> Iterator[Finding]:
         shadowed[container["name"]] = {
             "volumeMounts": [{"mountPath": mount["mountPath"], "$patch": "delete"}]
         }
+        hidden.add(volume["name"])
         evidence.append(mount_evidence(pod, container["name"], mount, here=True))
         seen = volume_evidence(pod, volume["name"], describe(volume))
         if seen not in evidence:
@@ -137,7 +139,21 @@ def mount_path_shadowed(pod: Object, world: World) -> Iterator[Finding]:
             "take that mount out, so that the token is mounted there (pods are recreated)",
         ),
         severity="" if not tokens else "warning",
+        certainty="certain" if all(see_into(pod, name) for name in hidden) else "likely",
     )
+
+
+def see_into(pod: Object, name: str) -> bool:
+    """Whether the objects tell what is in a volume: nobody else brings a token into it."""
+    volume = volumes(pod)[name]
+    if "emptyDir" in volume:
+        users = [
+            container["name"]
+            for container in containers(pod)
+            if any(mount["name"] == name for mount in container.get("volumeMounts") or [])
+        ]
+        return len(users) == 1
+    return any(source in volume for source in ("configMap", "secret", "projected", "downwardAPI"))
 
 
 def is_known_token(pod: Object, volume: Object, world: World) -> bool:
@@ -355,6 +371,7 @@ def projected_foreign_audience_used_for_api(pod: Object, world: World) -> Iterat
             ),
             # the server may be told to take more audiences than its issuer
             certainty="likely" if known else "possible",
+            severity="" if known else "hint",
         )
         return
 

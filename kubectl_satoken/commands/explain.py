@@ -65,9 +65,12 @@ def run(args: argparse.Namespace, env: Env) -> int:
 def page(one: "Check") -> str:
     """The page of a check as Markdown."""
     title, _, body = one.page.partition("\n")
+    severity = one.severity
+    if one.deliberate:
+        severity += ", a hint in a sweep, since it may be meant so"
     return (
         f"## {one.code} {one.name}\n\n{title}\n\n"
-        f"Looks at: {one.on}. Severity: {one.severity}.\n\n{body.strip()}\n"
+        f"Looks at: {one.on}. Severity: {severity}.\n\n{body.strip()}\n"
     )
 
 

@@ -45,7 +45,9 @@ data: {ca.crt: certificate}
 ISSUER = {"/.well-known/openid-configuration": {"issuer": "https://issuer.example"}}
 
 
-def world(text: str, *, unseen: tuple[str, ...] = (), usual: bool = True) -> ManifestWorld:
+def world(
+    text: str, *, unseen: tuple[str, ...] = (), usual: bool = True, issuer: bool = True
+) -> ManifestWorld:
     """A snapshot of these objects; the kinds in ``unseen`` could not be looked at."""
     items = parse((USUAL if usual else "") + text, "test")
     return ManifestWorld(
@@ -56,7 +58,7 @@ def world(text: str, *, unseen: tuple[str, ...] = (), usual: bool = True) -> Man
                 "time": NOON,
                 "seen": [{"kind": kind} for kind in KINDS if kind not in unseen],
                 "unseen": [{"kind": kind, "why": "forbidden"} for kind in unseen],
-                "documents": ISSUER,
+                "documents": ISSUER if issuer else {},
                 "items": items,
             }
         ],
@@ -73,10 +75,15 @@ def findings(text: str, kind: str = "Pod", *, unseen: tuple[str, ...] = ()) -> l
 
 
 def examined(
-    text: str, kind: str = "Pod", *, unseen: tuple[str, ...] = (), usual: bool = True
+    text: str,
+    kind: str = "Pod",
+    *,
+    unseen: tuple[str, ...] = (),
+    usual: bool = True,
+    issuer: bool = True,
 ) -> tuple[list[Finding], list[tuple[str, str]]]:
     """The findings on the first object of a kind, and (code, what) of what was skipped."""
-    cluster = world(text, unseen=unseen, usual=usual)
+    cluster = world(text, unseen=unseen, usual=usual, issuer=issuer)
     item = first(cluster, kind)
     if kind == "Pod":
         item = admitted(item, cluster)

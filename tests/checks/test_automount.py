@@ -181,11 +181,19 @@ metadata:
   namespace: shop
   creationTimestamp: "2026-11-01T00:00:00Z"
   managedFields:
-  - {manager: kubectl, time: "2026-11-22T11:30:00Z", fieldsV1: {}}
+  - manager: kubectl
+    time: "2026-11-22T11:30:00Z"
+    fieldsV1: {f:automountServiceAccountToken: {}}
+automountServiceAccountToken: true
 ---
 """
     pod = with_account(POD.replace("  automountServiceAccountToken: false\n", ""), "web")
     assert the(findings(account + pod + BINDING), "SAT103").certainty == "certain"
+
+
+def test_automount_changed_after_admission_quiet_where_the_pod_itself_asked_for_it():
+    pod = POD.replace("automountServiceAccountToken: false", "automountServiceAccountToken: true")
+    assert codes(pod) == []
 
 
 def test_automount_changed_after_admission_quiet():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .given import codes, commands, findings, the
+from .given import codes, commands, examined, findings, the
 
 DEFAULT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
@@ -48,6 +48,25 @@ def test_mount_path_shadowed_fires(volume):
     found = findings(pod(AT_DEFAULT, volume) + opaque)
     assert [finding.code for finding in found] == ["SAT301"]
     assert found[0].severity == "error"
+
+
+@pytest.mark.parametrize(
+    ("volume", "certainty"),
+    [
+        ("{name: v, configMap: {name: some}}", "certain"),
+        ("{name: v, emptyDir: {}}", "certain"),
+        ("{name: v, hostPath: {path: /tokens}}", "likely"),
+        ("{name: v, csi: {driver: secrets-store.csi.k8s.io}}", "likely"),
+    ],
+)
+def test_mount_path_shadowed_fires_as_surely_as_the_volume_can_be_seen_into(volume, certainty):
+    assert the(findings(pod(AT_DEFAULT, volume)), "SAT301").certainty == certainty
+
+
+def test_mount_path_shadowed_fires_less_surely_where_another_container_may_fill_the_volume():
+    filler = "  - {name: filler, image: x, volumeMounts: [{name: v, mountPath: /out}]}"
+    finding = the(findings(pod(AT_DEFAULT, "{name: v, emptyDir: {}}", extra=filler)), "SAT301")
+    assert finding.certainty == "likely"
 
 
 def test_mount_path_shadowed_fires_as_a_warning_where_other_containers_have_a_token():
@@ -135,6 +154,13 @@ def test_projected_foreign_audience_used_for_api_fires():
     # what client libraries need beside the token comes with it
     assert '"path":"ca.crt"' in command
     assert '"path":"namespace"' in command
+
+
+def test_projected_foreign_audience_used_for_api_fires_as_a_guess_where_the_issuer_is_not_known():
+    found, _ = examined(pod(AT_DEFAULT, OURS), issuer=False)
+    assert [(one.code, one.severity, one.certainty) for one in found] == [
+        ("SAT304", "hint", "possible")
+    ]
 
 
 def test_projected_foreign_audience_used_for_api_quiet():
