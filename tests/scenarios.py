@@ -31,8 +31,10 @@ class Scenario(NamedTuple):
     """A fault.
 
     ``manifest`` is applied, then ``events`` are run as shell lines (with the namespace in $NS),
-    then ``target`` is asked about. ``works_before`` says that the token is fine all the same (the
-    fault is in what it may do). ``wait`` is a shell condition that must hold before the diagnosis.
+    then ``target`` is asked about. ``wait`` is a shell condition that must hold before that. The
+    printed fix comes after ``undo`` and before ``after``, and at the end comes ``restore``, which
+    are shell lines, too. ``asks`` is what the token must allow, and ``secret`` the one from which
+    the token is taken into $TOKEN.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Scenario(NamedTuple):
     after: tuple[str, ...] = ()
     certainty: str = "certain"
     asks: str = ""
+    secret: str = ""
+    restore: tuple[str, ...] = ()
 
 
 def template(spec: str, *, kind: str = "Deployment", name: str = "web") -> str:
@@ -121,6 +125,17 @@ AT_PLACE = f"{{name: t, mountPath: {PLACE}}}"
 # its next start; the scenario does.
 PUBLISHER = "system:controller:root-ca-cert-publisher"
 
+TAKE_RIGHTS = (
+    f"kubectl get clusterrolebinding {PUBLISHER} -o yaml > $WORK/publisher.yaml",
+    f"kubectl delete clusterrolebinding {PUBLISHER}",
+    "until ! kubectl auth can-i create configmaps -n $NS "
+    "--as=system:serviceaccount:kube-system:root-ca-cert-publisher; do sleep 0.2; done",
+)
+GIVE_RIGHTS = (
+    "grep -v -E 'resourceVersion|uid|creationTimestamp' $WORK/publisher.yaml | kubectl apply -f -",
+)
+REMOVE_ROOT_CA = "kubectl -n $NS delete configmap kube-root-ca.crt"
+
 # A policy that keeps the token controller from filling Secrets of the namespace.
 NO_FILLING = """
 apiVersion: admissionregistration.k8s.io/v1
@@ -155,6 +170,8 @@ metadata:
 TOUCH_PROBE = "kubectl -n $NS label --overwrite secret probe at=$(date +%N)"
 
 POD_IS_THERE = "kubectl -n $NS get pod -l app=web -o name | grep -q pod/"
+
+APPLY_AS_WEB = f"kubectl -n $NS apply -f - <<'EOF'\n{template(AS_WEB)}EOF"
 
 SCENARIOS = [
     *(
@@ -192,16 +209,20 @@ SCENARIOS = [
         "pod/web",
         template(f"automountServiceAccountToken: false, {PLAIN}", kind="Pod"),
     ),
-    Scenario(
-        "automount-changed-after-admission",
-        "SAT103",
-        "pod",
-        f"{OFF}---{template(AS_WEB)}",
-        (
-            f"until {POD_IS_THERE}; do sleep 0.2; done",
-            "sleep 1.1",  # times in Kubernetes are in whole seconds
-            "kubectl -n $NS patch serviceaccount web -p '{\"automountServiceAccountToken\":true}'",
-        ),
+    *(
+        Scenario(
+            f"automount-changed-after-admission-{kind.lower()}",
+            "SAT103",
+            "pod",
+            f"{OFF}---{template(AS_WEB, kind=kind)}",
+            (
+                f"until {POD_IS_THERE}; do sleep 0.2; done",
+                "sleep 1.1",  # times in Kubernetes are in whole seconds
+                "kubectl -n $NS patch serviceaccount web "
+                "-p '{\"automountServiceAccountToken\":true}'",
+            ),
+        )
+        for kind in ("Deployment", "Pod", "Job")
     ),
     Scenario(
         "mount-path-shadowed",
@@ -326,24 +347,39 @@ SCENARIOS = [
         wait=POD_IS_THERE,
     ),
     Scenario(
-        "kube-root-ca-missing",
-        "SAT305",
+        "pod-references-missing-token-secret-in-a-variable",
+        "SAT203",
         "pod",
-        account(),
-        (
-            f"kubectl get clusterrolebinding {PUBLISHER} -o yaml > $WORK/publisher.yaml",
-            f"kubectl delete clusterrolebinding {PUBLISHER}",
-            "until ! kubectl auth can-i create configmaps -n $NS "
-            "--as=system:serviceaccount:kube-system:root-ca-cert-publisher; do sleep 0.2; done",
-            "kubectl -n $NS delete configmap kube-root-ca.crt",
-            f"kubectl -n $NS apply -f - <<'EOF'\n{template(AS_WEB)}EOF",
-            f"until {POD_IS_THERE}; do sleep 0.2; done",
+        template(
+            "containers: ["
+            + SLEEP.replace(
+                "{name: app,",
+                "{name: app, env: [{name: TOKEN, valueFrom: "
+                "{secretKeyRef: {name: web-token, key: token}}}],",
+            )
+            + "]"
         ),
-        undo=(),
-        after=(
-            "grep -v -E 'resourceVersion|uid|creationTimestamp' $WORK/publisher.yaml "
-            "| kubectl apply -f -",
-        ),
+        wait=POD_IS_THERE,
+        secret="web-token",
+    ),
+    *(
+        Scenario(
+            f"kube-root-ca-missing{name}",
+            "SAT305",
+            "pod",
+            account(),
+            (*TAKE_RIGHTS, REMOVE_ROOT_CA, *events, APPLY_AS_WEB),
+            wait=POD_IS_THERE,
+            restore=GIVE_RIGHTS,
+        )
+        for name, events in (
+            ("", ()),
+            ("-everywhere", ("kubectl -n kube-system delete configmap kube-root-ca.crt",)),
+            (
+                "-without-certificate",
+                ("kubectl -n $NS create configmap kube-root-ca.crt --from-literal=ca.pem=x",),
+            ),
+        )
     ),
     Scenario(
         "rbac-no-binding",
@@ -484,6 +520,15 @@ def play(scenario: Scenario, stage: Stage, works: Works) -> None:
 
     ``works`` is the oracle: it returns what is wrong with the token, or nothing.
     """
+    try:
+        play_through(scenario, stage, works)
+    finally:
+        for line in scenario.restore:
+            stage.shell(line)
+
+
+def play_through(scenario: Scenario, stage: Stage, works: Works) -> None:
+    """The scenario itself."""
     text = scenario.manifest.replace("NS", stage.namespace)
     stage.kubectl("-n", stage.namespace, "apply", "-f", "-", stdin=text)
     for line in scenario.events:

@@ -4,7 +4,8 @@ All of it runs in a mount and a process namespace of its own. Whatever a kubelet
 mount, start or write to the kernel's settings, for them alone or for good, is seen nowhere else,
 and ends when the first process of the namespace is killed: no container, shim or mount can be
 forgotten. Two things lie outside, and are taken back by ``remove``: two addresses of the loopback
-interface (the node's and that of the Service ``kubernetes``) and the containers' cgroups.
+interface (the node's and that of the Service ``kubernetes``) and the containers' cgroups. Inside of
+a container with cgroup v2 a third one stays: see ``make_room``.
 """
 
 import contextlib
@@ -216,6 +217,7 @@ def start_runtime(directory: Path, network: Network) -> Iterator[Process]:
     script = INIT.format(node=node, folders=" ".join(FOLDERS), settings=" ".join(SETTINGS))
     logs = directory / "logs"
 
+    make_room(Path("/sys/fs/cgroup"))
     # --kill-child, so that the namespace ends with its creator, too.
     command = [*UNSHARE, "--kill-child", "sh", "-euc", script]
     unshare = processes.spawn("unshare", command, logs / "unshare.log")
@@ -273,6 +275,28 @@ def remove(directory: Path, network: Network) -> None:
         # Another node's containers may be in it.
         with contextlib.suppress(OSError):
             parent.rmdir()
+
+
+def make_room(root: Path) -> None:
+    """Let containers have cgroups where version 2 would refuse them.
+
+    It lets a cgroup hand controllers down only while no process is in it. The machine's root alone
+    is exempt, and has no ``cgroup.type``. What a container sees as the root has both: its processes
+    go to a cgroup beside those of the node, as they do for Docker in Docker, and they stay there.
+    """
+    if not (root / "cgroup.type").exists():
+        return
+    beside = root / "init"
+    # Again until there are none: they may start others meanwhile.
+    for _ in range(10):
+        pids = (root / "cgroup.procs").read_text().split()
+        if not pids:
+            return
+        beside.mkdir(exist_ok=True)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                (beside / "cgroup.procs").write_text(pid)
+    raise ClusterError(f"{root}/cgroup.procs: processes that do not move to {beside}")
 
 
 def containers(directory: Path) -> list[str]:

@@ -36,6 +36,8 @@ class Kubelet:
         """What would be wrong with the token in container app; empty when it would work."""
         if scenario.target.startswith("secret/"):
             return self.review_secret(stage, scenario.target)
+        if scenario.secret:
+            return self.review_secret(stage, f"secret/{scenario.secret}")
         pods = stage.pods()
         if not pods:
             return "no pod"
@@ -60,8 +62,12 @@ class Kubelet:
             return self.review_secret(stage, f"secret/{volume['secret']['secretName']}")
         for source in volume.get("projected", {}).get("sources", []):
             name = source.get("configMap", {}).get("name")
-            if name and stage.shell(f"kubectl -n $NS get configmap {name}", False).returncode:
-                return f"configmap {name} not found"
+            found = stage.shell(f"kubectl -n $NS get configmap {name} -o json", check=False)
+            if name and found.returncode:
+                return found.stderr
+            for item in source.get("configMap", {}).get("items", []):
+                if item["key"] not in json.loads(found.stdout).get("data", {}):
+                    return f"configmap references non-existent config key: {item['key']}"
         for source in volume.get("projected", {}).get("sources", []):
             if source.get("serviceAccountToken", {}).get("path") == "token":
                 wrong = self.token_of(stage, pod, source["serviceAccountToken"])
@@ -138,6 +144,33 @@ def test_a_token_secret_without_its_annotation_is_refused_and_mended(
         stage.shell(command)
     secret = Scenario("", "", "secret/web-token", "")
     wait_for_token(stage, secret, Kubelet().works)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("selector:", "serviceAccountName: web, selector:"),
+        ("{metadata: {labels", "{serviceAccountName: web, metadata: {labels"),
+        ("containers:", "serviceaccountName: web, containers:"),
+    ],
+)
+def test_an_account_named_at_the_wrong_place_is_found_in_the_manifest(
+    right: str, wrong: str, stage: Stage, tmp_path: Path
+) -> None:
+    # SAT107: what the API server stores has lost the name, so only the file shows it
+    manifest = tmp_path / "web.yaml"
+    manifest.write_text(f"{account()}---{template(PLAIN).replace(right, wrong, 1)}")
+    stage.shell(f"kubectl -n $NS apply --validate=false -f {manifest}")
+    stored = "kubectl -n $NS get deploy web -o jsonpath={.spec.template.spec.serviceAccountName}"
+    assert stage.shell(stored).stdout == ""
+
+    done = stage.satoken("doctor", "-f", str(manifest), "-n", stage.namespace, "-o", "json")
+    (finding,) = json.loads(done.stdout)["findings"]
+    assert (finding["code"], finding["certainty"]) == ("SAT107", "certain")
+    assert done.returncode == 1
+    for command in finding["fix"]["commands"]:
+        stage.shell(command)
+    assert stage.shell(stored).stdout == "web"
 
 
 # --- what the user may see
