@@ -292,10 +292,13 @@ def make_room(root: Path) -> None:
         pids = (root / "cgroup.procs").read_text().split()
         if not pids:
             return
-        beside.mkdir(exist_ok=True)
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                (beside / "cgroup.procs").write_text(pid)
+        try:
+            beside.mkdir(exist_ok=True)
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    (beside / "cgroup.procs").write_text(pid)
+        except OSError as error:  # as in a container without privileges
+            raise ClusterError(f"{root} cannot be written to: {error.strerror}") from error
     raise ClusterError(f"{root}/cgroup.procs: processes that do not move to {beside}")
 
 

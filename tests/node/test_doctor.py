@@ -36,7 +36,8 @@ def works(stage: Stage, scenario: Scenario) -> str:
     if not pods:
         return "no pod"
     name = pods[-1]["metadata"]["name"]
-    source = "printenv TOKEN" if scenario.secret else f"cat {PLACE}/token"
+    # the container's own shell prints it: busybox has no printenv
+    source = """sh -c 'printf %s "$TOKEN"'""" if scenario.secret else f"cat {PLACE}/token"
     read = stage.shell(f"kubectl -n $NS exec {name} -c app -- {source}", check=False)
     if read.returncode:
         return read.stderr or "no token"
