@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .admission import ROOT_CA_CONFIG_MAP
-from .checks import Finding, Skipped, examine, order
+from .checks import Finding, Skipped, examine, rank
 from .errors import NotFound, UsageError
 from .mounts import ACCOUNT_ANNOTATION, TOKEN_SECRET_TYPE, account_of, api_tokens, has_token
 from .rbac import user_of
@@ -171,11 +171,8 @@ def examine_item(item: Object, world: World, *, asked: bool = True) -> Report:
                 report.notes.append(
                     (name, f"{subject['metadata']['name']} has ended: nothing renews its token")
                 )
-    ranked = order([cause.finding for cause in found.values()])
-    affected = {id(cause.finding): cause.affected for cause in found.values()}
-    return report._replace(
-        causes=[Cause(finding, affected[id(finding)]) for finding in ranked], checked=checked
-    )
+    causes = sorted(found.values(), key=lambda cause: rank(cause.finding))
+    return report._replace(causes=causes, checked=checked)
 
 
 def maker(subject: Object, world: World) -> str:

@@ -28,7 +28,6 @@ class TokenFile(NamedTuple):
     audience: str
     lifetime: int | None
     secret: str
-    sub_path: bool
 
 
 def containers(pod: Object) -> list[Object]:
@@ -36,8 +35,14 @@ def containers(pod: Object) -> list[Object]:
 
     Ephemeral ones never get a token by themselves and are nobody's fault.
     """
-    spec = pod["spec"]
-    return [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+    return [container for _, container in container_paths(pod)]
+
+
+def container_paths(pod: Object) -> Iterator[tuple[str, Object]]:
+    """The same containers, each after its path in the pod: ``spec.containers[0]``."""
+    for field in ("initContainers", "containers"):
+        for index, container in enumerate(pod["spec"].get(field) or []):
+            yield f"spec.{field}[{index}]", container
 
 
 def volumes(pod: Object) -> dict[str, Object]:
@@ -116,7 +121,6 @@ def token_files(pod: Object) -> list[TokenFile]:
                         audience,
                         lifetime,
                         secret,
-                        bool(sub_path),
                     )
                 )
     return found

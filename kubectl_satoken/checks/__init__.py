@@ -18,7 +18,7 @@ Its name is the function's with dashes. A check never mentions permissions: what
 raises Unseen from the world, and the engine reports that as skipped, never as fine.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ..world import Object, Unseen, World
@@ -199,17 +199,14 @@ def examine(
                 )
         except Unseen as unseen:
             skipped.append(Skipped(one.code, one.name, unseen.what, unseen.why))
-    return order(findings), skipped, ran
+    return sorted(findings, key=rank), skipped, ran
 
 
-def order(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings in the order of causes: worst, surest and earliest in a token's life first."""
-    return sorted(
-        findings,
-        key=lambda finding: (
-            SEVERITIES.index(finding.severity),
-            STAGES.index(finding.stage),
-            CERTAINTIES.index(finding.certainty),
-            finding.code,
-        ),
+def rank(finding: Finding) -> tuple[int, int, int, str]:
+    """The place of a finding among others: the worst, earliest in a token's life, surest first."""
+    return (
+        SEVERITIES.index(finding.severity),
+        STAGES.index(finding.stage),
+        CERTAINTIES.index(finding.certainty),
+        finding.code,
     )

@@ -4,7 +4,15 @@ from collections.abc import Iterator
 
 from ..admission import TOKEN_MOUNT_PATH, should_automount
 from ..fixes import patch_pod, restart
-from ..mounts import account_of, api_tokens, containers, default_mount, is_mirror, volume_tokens
+from ..mounts import (
+    account_of,
+    api_tokens,
+    container_paths,
+    containers,
+    default_mount,
+    is_mirror,
+    volume_tokens,
+)
 from ..workloads import finished, is_live
 from ..world import Object, World
 from . import Evidence, Finding, Fix, at, check
@@ -25,14 +33,10 @@ def bare_containers(pod: Object, world: World) -> list[str]:
 
 def no_mount(pod: Object, names: list[str]) -> Iterator[Evidence]:
     """The evidence that the containers have nothing where the token should be."""
-    for field in ("initContainers", "containers"):
-        for index, container in enumerate(pod["spec"].get(field) or []):
-            if container["name"] in names:
-                yield at(
-                    pod,
-                    f"spec.{field}[{index}].volumeMounts",
-                    f"nothing at {TOKEN_MOUNT_PATH} in {container['name']}",
-                )
+    for path, container in container_paths(pod):
+        if container["name"] in names:
+            value = f"nothing at {TOKEN_MOUNT_PATH} in {container['name']}"
+            yield at(pod, f"{path}.volumeMounts", value)
 
 
 def account_flag(pod: Object, world: World) -> tuple[Object | None, Evidence]:

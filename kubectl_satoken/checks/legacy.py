@@ -8,6 +8,7 @@ from ..mounts import (
     ACCOUNT_ANNOTATION,
     TOKEN_SECRET_TYPE,
     account_of,
+    container_paths,
     containers,
     has_token,
     is_mirror,
@@ -162,16 +163,14 @@ def secret_uses(pod: Object) -> Iterator[tuple[str, str, bool]]:
             default = volume["name"] in at_default
             if default or looks_generated(name) or "token" in keys:
                 yield name, f"spec.volumes[{index}].secret.secretName", default
-    for field in ("initContainers", "containers"):
-        for index, container in enumerate(pod["spec"].get(field) or []):
-            for number, variable in enumerate(container.get("env") or []):
-                reference = (variable.get("valueFrom") or {}).get("secretKeyRef") or {}
-                name = reference.get("name", "")
-                if reference.get("optional") or not name:
-                    continue
-                if reference.get("key") == "token" or looks_generated(name):
-                    path = f"spec.{field}[{index}].env[{number}].valueFrom.secretKeyRef.name"
-                    yield name, path, False
+    for path, container in container_paths(pod):
+        for number, variable in enumerate(container.get("env") or []):
+            reference = (variable.get("valueFrom") or {}).get("secretKeyRef") or {}
+            name = reference.get("name", "")
+            if reference.get("optional") or not name:
+                continue
+            if reference.get("key") == "token" or looks_generated(name):
+                yield name, f"{path}.env[{number}].valueFrom.secretKeyRef.name", False
 
 
 @check("SAT203", on="Pod", severity="error", stage="kubelet")

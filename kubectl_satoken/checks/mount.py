@@ -9,6 +9,7 @@ from ..mounts import (
     account_of,
     api_audiences,
     api_tokens,
+    container_paths,
     containers,
     default_mount,
     is_default_file,
@@ -33,13 +34,12 @@ VOLUME_SOURCES = (
 
 def mount_evidence(pod: Object, container: str, mount: Object, *, here: bool = False) -> Evidence:
     """A mount of a container, as evidence: its path in the pod and the volume it names."""
-    for field in ("initContainers", "containers"):
-        for index, item in enumerate(pod["spec"].get(field) or []):
-            if item["name"] == container:
-                number = (item.get("volumeMounts") or []).index(mount)
-                value = f"{mount['name']} at {mount['mountPath']}"
-                return at(pod, f"spec.{field}[{index}].volumeMounts[{number}]", value, here=here)
-    raise ValueError(container)
+    path, item = next(
+        (path, item) for path, item in container_paths(pod) if item["name"] == container
+    )
+    number = item["volumeMounts"].index(mount)
+    value = f"{mount['name']} at {mount['mountPath']}"
+    return at(pod, f"{path}.volumeMounts[{number}]", value, here=here)
 
 
 def volume_evidence(pod: Object, name: str, value: str, *, here: bool = False) -> Evidence:
@@ -226,17 +226,10 @@ def container_not_mounting_token(pod: Object, world: World) -> Iterator[Finding]
     if sources != volume["projected"]["sources"]:
         patch["volumes"] = [{"name": volume["name"], "projected": {"sources": sources}}]
     evidence = [volume_evidence(pod, volume["name"], f"{volume['name']}: projected, with a token")]
-    for field in ("initContainers", "containers"):
-        for index, item in enumerate(pod["spec"].get(field) or []):
-            if item["name"] in lacking:
-                evidence.append(
-                    at(
-                        pod,
-                        f"spec.{field}[{index}].volumeMounts",
-                        f"no {volume['name']} in {item['name']}",
-                        here=True,
-                    )
-                )
+    for path, item in container_paths(pod):
+        if item["name"] in lacking:
+            value = f"no {volume['name']} in {item['name']}"
+            evidence.append(at(pod, f"{path}.volumeMounts", value, here=True))
     yield Finding(
         f"{listed(lacking)} no token: volume {volume['name']} has one but is not mounted there",
         evidence[1],
@@ -275,28 +268,18 @@ def token_at_custom_path(pod: Object, world: World) -> Iterator[Finding]:
     if any(is_default_file(file) for file in tokens):
         return
     odd: list[TokenFile] = []
+    evidence: list[Evidence] = []
     by_name = {item["name"]: item for item in containers(pod)}
     for file in tokens:
         container = by_name[file.container]
         if default_mount(container) is not None:
             continue
-        place = next(
-            mount["mountPath"]
-            for mount in container["volumeMounts"]
-            if mount["name"] == file.volume
-        )
-        if not mentioned(container, place.rstrip("/")):
+        mount = next(one for one in container["volumeMounts"] if one["name"] == file.volume)
+        if not mentioned(container, mount["mountPath"].rstrip("/")):
             odd.append(file)
+            evidence.append(mount_evidence(pod, file.container, mount, here=True))
     if not odd:
         return
-    evidence = []
-    for file in odd:
-        mount = next(
-            mount
-            for mount in by_name[file.container]["volumeMounts"]
-            if mount["name"] == file.volume
-        )
-        evidence.append(mount_evidence(pod, file.container, mount, here=True))
     yield Finding(
         f"the token is at {odd[0].path}, but clients look in {TOKEN_MOUNT_PATH}",
         evidence[0],
