@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .admission import ROOT_CA_CONFIG_MAP
-from .checks import Finding, Skipped, examine, rank
+from .checks import STAGES, Finding, Skipped, examine, rank
 from .errors import NotFound, UsageError
 from .mounts import ACCOUNT_ANNOTATION, TOKEN_SECRET_TYPE, account_of, api_tokens, has_token
 from .rbac import user_of
@@ -32,10 +32,17 @@ class Token(NamedTuple):
 
 
 class Cause(NamedTuple):
-    """A finding, and how many pods it was found on (0: none is there yet)."""
+    """A finding, and how many pods it was found on (0: none is there yet).
+
+    ``root`` is the code of the fault that it hangs under: one of the same target that bites earlier
+    in a token's life, and may well be all there is to it. ``targets`` are those on which it was
+    found, the first few in a sweep.
+    """
 
     finding: Finding
     affected: int
+    root: str = ""
+    targets: tuple[Name, ...] = ()
 
 
 class Report(NamedTuple):
@@ -160,7 +167,7 @@ def examine_item(item: Object, world: World, *, asked: bool = True) -> Report:
             key = (finding.code, maker(subject, world))
             known = found.get(key)
             if known is None or (alive and not known.affected):
-                found[key] = Cause(finding, int(alive))
+                found[key] = Cause(finding, int(alive), targets=(name,))
             elif alive:
                 found[key] = known._replace(affected=known.affected + 1)
         if item["kind"] == "Secret":
@@ -172,7 +179,24 @@ def examine_item(item: Object, world: World, *, asked: bool = True) -> Report:
                     (name, f"{subject['metadata']['name']} has ended: nothing renews its token")
                 )
     causes = sorted(found.values(), key=lambda cause: rank(cause.finding))
-    return report._replace(causes=causes, checked=checked)
+    return report._replace(causes=rooted(causes), checked=checked)
+
+
+def rooted(causes: list[Cause]) -> list[Cause]:
+    """The causes of one target, in order, with those that hang under the first marked so.
+
+    A fault hides what would come after it in a token's life, so what else is seen there may be its
+    consequence; what comes at the same time is a fault of its own.
+    """
+    if not causes or causes[0].finding.severity == "hint":
+        return causes
+    root = causes[0].finding
+    return [
+        cause._replace(root=root.code)
+        if STAGES.index(cause.finding.stage) > STAGES.index(root.stage)
+        else cause
+        for cause in causes
+    ]
 
 
 def maker(subject: Object, world: World) -> str:
@@ -186,6 +210,7 @@ def subjects(item: Object, world: World, report: Report) -> Iterator[Object]:
     metadata = item["metadata"]
     namespace = metadata.get("namespace", "")
     secrets: dict[str, None] = {}
+    accounts: dict[str, None] = {}
     if item["kind"] == "Secret":
         if item.get("type") != TOKEN_SECRET_TYPE:
             note = f"its type is {item.get('type') or 'Opaque'}, not {TOKEN_SECRET_TYPE}"
@@ -202,9 +227,12 @@ def subjects(item: Object, world: World, report: Report) -> Iterator[Object]:
         else:
             pods = pods_for(item, world)
         found = False
+        if item["kind"] == "ServiceAccount":
+            yield item
         for pod in pods:
             found = True
             yield pod
+            accounts[account_of(pod)] = None
             for volume in pod["spec"].get("volumes") or []:
                 secret = (volume.get("secret") or {}).get("secretName")
                 if secret:
@@ -213,6 +241,14 @@ def subjects(item: Object, world: World, report: Report) -> Iterator[Object]:
             report.notes.append((report.targets[0], "no pod uses it"))
     except Unseen as unseen:
         report.skipped.append(Skipped("", "pods", unseen.what, unseen.why))
+    for account in accounts if item["kind"] != "ServiceAccount" else ():
+        try:
+            known = world.get("ServiceAccount", namespace, account)
+        except Unseen as unseen:
+            report.skipped.append(Skipped("", "serviceaccounts", unseen.what, unseen.why))
+            continue
+        if known is not None:
+            yield known
     for secret in secrets:
         try:
             stored = world.get("Secret", namespace, secret)

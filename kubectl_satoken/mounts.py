@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .admission import MIRROR_ANNOTATION, TOKEN_MOUNT_PATH
+from .server import api_audiences
 from .world import Object, Unseen, World
 
 TOKEN_SECRET_TYPE = "kubernetes.io/service-account-token"
@@ -168,20 +169,6 @@ def has_token(secret: Object) -> bool:
     if "dataCount" in secret:
         return int(secret["dataCount"]) > 0
     return "token" in {**(secret.get("data") or {}), **(secret.get("stringData") or {})}
-
-
-def api_audiences(world: World) -> set[str] | None:
-    """The audiences that the API server is known to take: its issuer. None when it is not known.
-
-    The issuer is the default of --api-audiences (pkg/kubeapiserver/options/authentication.go), so
-    a server may take more than this.
-    """
-    try:
-        document = world.text("/.well-known/openid-configuration")
-    except Unseen:
-        return None
-    issuer = (document or {}).get("issuer")
-    return {issuer} if issuer else None
 
 
 def api_tokens(pod: Object, world: World) -> list[TokenFile]:

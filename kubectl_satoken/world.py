@@ -56,6 +56,22 @@ KINDS = {
         Kind("DaemonSet", "apps/v1", "daemonsets", True, ("ds",)),
         Kind("Job", "batch/v1", "jobs", True),
         Kind("CronJob", "batch/v1", "cronjobs", True, ("cj",)),
+        Kind("PersistentVolumeClaim", "v1", "persistentvolumeclaims", True, ("pvc",)),
+        Kind("PersistentVolume", "v1", "persistentvolumes", False, ("pv",)),
+        Kind("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies", True, ("netpol",)),
+        Kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices", True),
+        Kind("CSIDriver", "storage.k8s.io/v1", "csidrivers", False),
+        *(
+            Kind(kind, "admissionregistration.k8s.io/v1", plural, False)
+            for kind, plural in (
+                ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
+                ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations"),
+                ("MutatingAdmissionPolicy", "mutatingadmissionpolicies"),
+                ("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings"),
+                ("ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
+                ("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"),
+            )
+        ),
         Kind("Role", "rbac.authorization.k8s.io/v1", "roles", True),
         Kind("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings", True),
         Kind("ClusterRole", "rbac.authorization.k8s.io/v1", "clusterroles", False),

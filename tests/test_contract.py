@@ -64,7 +64,7 @@ def test_there_are_a_firing_and_a_quiet_test(one: Check) -> None:
 @every_check
 def test_the_printed_fix_is_tried_on_a_real_cluster(one: Check) -> None:
     places = [
-        ROOT / "tests" / "scenarios.py",
+        *(ROOT / "tests" / "scenarios").glob("*.py"),
         ROOT / "tests" / "live" / "test_doctor.py",
         ROOT / "tests" / "node" / "test_doctor.py",
     ]

@@ -34,6 +34,7 @@ PURE = {
     "token",
     "admission",
     "mounts",
+    "server",
     "workloads",
     "fixes",
     "times",

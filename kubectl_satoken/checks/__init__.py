@@ -28,7 +28,7 @@ CERTAINTIES = ("certain", "likely", "possible")
 
 # Where in a token's life a fault bites, first things first: a fault of an earlier stage hides those
 # of the later ones, so it is the cause and they hang under it.
-STAGES = ("creation", "kubelet", "mount", "file", "token", "access")
+STAGES = ("creation", "kubelet", "mount", "file", "network", "token", "access")
 
 
 class Evidence(NamedTuple):
@@ -186,13 +186,13 @@ def examine(
         ran += 1
         try:
             for finding in one.function(item, world):
+                # a guess is never the cause, and what may be meant so is none where nobody asked
+                hint = finding.certainty == "possible" or (one.deliberate and not asked)
                 findings.append(
                     finding._replace(
                         code=one.code,
                         name=one.name,
-                        severity="hint"
-                        if one.deliberate and not asked
-                        else finding.severity or one.severity,
+                        severity="hint" if hint else finding.severity or one.severity,
                         stage=one.stage,
                         target=target,
                     )

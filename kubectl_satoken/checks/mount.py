@@ -7,7 +7,6 @@ from ..fixes import patch_pod
 from ..mounts import (
     TokenFile,
     account_of,
-    api_audiences,
     api_tokens,
     container_paths,
     containers,
@@ -18,6 +17,7 @@ from ..mounts import (
     volume_tokens,
     volumes,
 )
+from ..server import api_audiences
 from ..workloads import finished
 from ..world import Object, Unseen, World
 from . import Evidence, Finding, at, check

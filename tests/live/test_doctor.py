@@ -11,16 +11,17 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.scenarios import (
+    AS_WEB,
     OFF,
     PLACE,
     PLAIN,
-    SCENARIOS,
     TOKEN_SECRET,
     Scenario,
     Stage,
-    account,
     play,
     review,
+    scenarios,
+    service_account,
     template,
     wait_for_token,
 )
@@ -118,7 +119,9 @@ def stage(cluster: Cluster, tmp_path: Path) -> Iterator[Stage]:
 
 
 # a DaemonSet makes pods for nodes, and there is none here
-NODELESS = [scenario for scenario in SCENARIOS if not scenario.target.startswith("daemonset/")]
+NODELESS = [
+    scenario for scenario in scenarios("live") if not scenario.target.startswith("daemonset/")
+]
 
 
 @pytest.mark.parametrize("scenario", NODELESS, ids=lambda scenario: scenario.name)
@@ -132,7 +135,9 @@ def test_a_token_secret_without_its_annotation_is_refused_and_mended(
     # SAT202: only files can have it, since no API server takes it
     manifest = tmp_path / "secret.yaml"
     manifest.write_text(
-        account() + "---" + TOKEN_SECRET.replace("service-account.name", "serviceaccount.name")
+        service_account()
+        + "---"
+        + TOKEN_SECRET.replace("service-account.name", "serviceaccount.name")
     )
     refused = stage.shell(f"kubectl -n $NS apply -f {manifest}", check=False)
     assert "kubernetes.io/service-account.name]: Required value" in refused.stderr
@@ -159,7 +164,7 @@ def test_an_account_named_at_the_wrong_place_is_found_in_the_manifest(
 ) -> None:
     # SAT107: what the API server stores has lost the name, so only the file shows it
     manifest = tmp_path / "web.yaml"
-    manifest.write_text(f"{account()}---{template(PLAIN).replace(right, wrong, 1)}")
+    manifest.write_text(f"{service_account()}---{template(PLAIN).replace(right, wrong, 1)}")
     stage.shell(f"kubectl -n $NS apply --validate=false -f {manifest}")
     stored = "kubectl -n $NS get deploy web -o jsonpath={.spec.template.spec.serviceAccountName}"
     assert stage.shell(stored).stdout == ""
@@ -197,14 +202,14 @@ def apply(stage: Stage, manifest: str) -> None:
 
 
 def test_view_is_enough_to_find_a_fault(view: Stage) -> None:
-    apply(view, f"{OFF}---{template(f'serviceAccountName: web, {PLAIN}', kind='Pod')}")
+    apply(view, f"{OFF}---{template(AS_WEB, kind='Pod')}")
     played = view.doctor("pod/web")
     assert [finding["code"] for finding in played.report["findings"]] == ["SAT102"]
     assert played.report["findings"][0]["certainty"] == "certain"
 
 
 def test_with_view_what_was_not_seen_is_said(view: Stage) -> None:
-    apply(view, f"{account()}---{template(f'serviceAccountName: web, {PLAIN}', kind='Pod')}")
+    apply(view, f"{service_account()}---{template(AS_WEB, kind='Pod')}")
     played = view.doctor("pod/web")
     assert (played.status, played.report["findings"]) == (0, [])
     assert {skip["code"] for skip in played.report["skipped"]} == {"SAT501"}
@@ -287,7 +292,7 @@ def test_flags_choose_cluster_and_user_and_fixes_repeat_the_cluster(stage: Stage
 
 
 def test_with_as_it_is_that_users_view(stage: Stage) -> None:
-    apply(stage, account() + "---" + template(f"serviceAccountName: web, {PLAIN}", kind="Pod"))
+    apply(stage, service_account() + "---" + template(AS_WEB, kind="Pod"))
     stage.until("kubectl -n $NS get pod web")
     stage.shell("kubectl -n $NS create rolebinding viewers --clusterrole=view --group=viewers")
     whole = ["doctor", "pod/web", "-n", stage.namespace, "-o", "json", "--as=jane"]
@@ -300,7 +305,7 @@ def test_with_as_it_is_that_users_view(stage: Stage) -> None:
 
 
 def test_a_token_is_taken_but_never_shown(stage: Stage) -> None:
-    apply(stage, account("robot") + "---" + template(PLAIN, kind="Pod"))
+    apply(stage, service_account("robot") + "---" + template(PLAIN, kind="Pod"))
     stage.shell("kubectl -n $NS create rolebinding r --clusterrole=view --serviceaccount=$NS:robot")
     token = stage.kubectl("-n", stage.namespace, "create", "token", "robot").strip()
     server = ["--server", stage.cluster.server, "--certificate-authority", str(stage.cluster.ca)]

@@ -1,18 +1,21 @@
 """Faults as they happen in clusters, and how they are mended: played by tests/live and tests/node.
 
+The modules of this package have the scenarios, by where the fault lies; this is their stage.
+
 Each scenario is built on a real cluster, diagnosed by the installed plugin through kubectl, mended
 by running the printed commands as they were printed, and then the token must work. What "works"
 means is said by an oracle: a control plane alone can only mint what the kubelet would ask for and
 review it; with a node the token is read, and used, inside the running pod.
 """
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +38,10 @@ class Scenario(NamedTuple):
     printed fix comes after ``undo`` and before ``after``, and at the end comes ``restore``, which
     are shell lines, too. ``asks`` is what the token must allow, and ``secret`` the one from which
     the token is taken into $TOKEN.
+
+    Where the token is not the whole story, ``proof`` is a shell line in the place of the oracle: it
+    fails while there is a fault, and succeeds when it is mended. ``where`` it is played: "live" on
+    a control plane alone, "node" on pods that run.
     """
 
     name: str
@@ -49,6 +56,8 @@ class Scenario(NamedTuple):
     asks: str = ""
     secret: str = ""
     restore: tuple[str, ...] = ()
+    proof: str = ""
+    where: tuple[str, ...] = ("live", "node")
 
 
 def template(spec: str, *, kind: str = "Deployment", name: str = "web") -> str:
@@ -95,7 +104,7 @@ spec: {{{extra}{select}, template: {labelled}}}
 """
 
 
-def account(name: str = "web", more: str = "") -> str:
+def service_account(name: str = "web", more: str = "") -> str:
     return f"""
 apiVersion: v1
 kind: ServiceAccount
@@ -110,7 +119,7 @@ def mounted(mount: str, volume: str) -> str:
     return f"containers: [{container}], volumes: [{volume}]"
 
 
-OFF = account(more="automountServiceAccountToken: false")
+OFF = service_account(more="automountServiceAccountToken: false")
 PLAIN = f"containers: [{SLEEP}]"
 AS_WEB = f"serviceAccountName: web, {PLAIN}"
 VOLUME = "{name: t, projected: {sources: [{serviceAccountToken: {path: token%s}}]}}"
@@ -121,43 +130,6 @@ FULL = (
 )
 AT_PLACE = f"{{name: t, mountPath: {PLACE}}}"
 
-# The publisher of kube-root-ca.crt loses its right to write, which no API server gives back before
-# its next start; the scenario does.
-PUBLISHER = "system:controller:root-ca-cert-publisher"
-
-TAKE_RIGHTS = (
-    f"kubectl get clusterrolebinding {PUBLISHER} -o yaml > $WORK/publisher.yaml",
-    f"kubectl delete clusterrolebinding {PUBLISHER}",
-    "until ! kubectl auth can-i create configmaps -n $NS "
-    "--as=system:serviceaccount:kube-system:root-ca-cert-publisher; do sleep 0.2; done",
-)
-GIVE_RIGHTS = (
-    "grep -v -E 'resourceVersion|uid|creationTimestamp' $WORK/publisher.yaml | kubectl apply -f -",
-)
-REMOVE_ROOT_CA = "kubectl -n $NS delete configmap kube-root-ca.crt"
-
-# A policy that keeps the token controller from filling Secrets of the namespace.
-NO_FILLING = """
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {name: no-filling-NS}
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    resourceRules:
-    - {apiGroups: [''], apiVersions: [v1], operations: [UPDATE], resources: [secrets]}
-  validations: [{expression: 'false', message: not now}]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {name: no-filling-NS}
-spec:
-  policyName: no-filling-NS
-  validationActions: [Deny]
-  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NS}}}
----
-"""
-
 TOKEN_SECRET = """
 apiVersion: v1
 kind: Secret
@@ -167,229 +139,7 @@ metadata:
   annotations: {kubernetes.io/service-account.name: web}
 """
 
-TOUCH_PROBE = "kubectl -n $NS label --overwrite secret probe at=$(date +%N)"
-
 POD_IS_THERE = "kubectl -n $NS get pod -l app=web -o name | grep -q pod/"
-
-APPLY_AS_WEB = f"kubectl -n $NS apply -f - <<'EOF'\n{template(AS_WEB)}EOF"
-
-SCENARIOS = [
-    *(
-        Scenario(
-            f"automount-disabled-sa-{kind.lower()}",
-            "SAT102",
-            f"{kind.lower()}/web",
-            f"{OFF}---{template(AS_WEB, kind=kind)}",
-            wait="" if kind == "CronJob" else POD_IS_THERE,
-            after=("kubectl -n $NS create job now --from=cronjob/web",)
-            if kind == "CronJob"
-            else (),
-        )
-        for kind in (
-            "Deployment",
-            "Pod",
-            "Job",
-            "CronJob",
-            "StatefulSet",
-            "DaemonSet",
-            "ReplicaSet",
-            "ReplicationController",
-        )
-    ),
-    Scenario(
-        "automount-disabled-pod",
-        "SAT101",
-        "pod",
-        template(f"automountServiceAccountToken: false, {PLAIN}"),
-        wait=POD_IS_THERE,
-    ),
-    Scenario(
-        "automount-disabled-pod-alone",
-        "SAT101",
-        "pod/web",
-        template(f"automountServiceAccountToken: false, {PLAIN}", kind="Pod"),
-    ),
-    *(
-        Scenario(
-            f"automount-changed-after-admission-{kind.lower()}",
-            "SAT103",
-            "pod",
-            f"{OFF}---{template(AS_WEB, kind=kind)}",
-            (
-                f"until {POD_IS_THERE}; do sleep 0.2; done",
-                "sleep 1.1",  # times in Kubernetes are in whole seconds
-                "kubectl -n $NS patch serviceaccount web "
-                "-p '{\"automountServiceAccountToken\":true}'",
-            ),
-        )
-        for kind in ("Deployment", "Pod", "Job")
-    ),
-    Scenario(
-        "mount-path-shadowed",
-        "SAT301",
-        "pod",
-        template(mounted(AT_PLACE, "{name: t, emptyDir: {}}")),
-        wait=POD_IS_THERE,
-    ),
-    Scenario(
-        "mount-path-shadowed-alone",
-        "SAT301",
-        "pod/web",
-        template(
-            "automountServiceAccountToken: false, "
-            + mounted(AT_PLACE, "{name: t, configMap: {name: kube-root-ca.crt}}"),
-            kind="Pod",
-        ),
-    ),
-    Scenario(
-        "container-not-mounting-token",
-        "SAT302",
-        "deploy/web",
-        template(f"automountServiceAccountToken: false, {PLAIN}, volumes: [{FULL}]"),
-        wait=POD_IS_THERE,
-    ),
-    Scenario(
-        "token-at-custom-path",
-        "SAT303",
-        "pod",
-        template(
-            "automountServiceAccountToken: false, "
-            + mounted("{name: t, mountPath: /tokens}", VOLUME % "")
-        ),
-        wait=POD_IS_THERE,
-        certainty="likely",
-    ),
-    Scenario(
-        "projected-foreign-audience-used-for-api",
-        "SAT304",
-        "pod",
-        template(mounted(AT_PLACE, VOLUME % ", audience: 'https://kubernetes.default.example'")),
-        wait=POD_IS_THERE,
-        certainty="likely",
-    ),
-    Scenario(
-        "sa-not-found",
-        "SAT104",
-        "deploy/web",
-        template(AS_WEB),
-        wait="kubectl -n $NS get events | grep -q FailedCreate",
-    ),
-    Scenario(
-        "sa-not-found-asked-for-a-pod",
-        "SAT104",
-        "pod/web-12345-abcde",
-        template(AS_WEB, kind="StatefulSet"),
-        wait="kubectl -n $NS get events | grep -q FailedCreate",
-    ),
-    Scenario(
-        "sa-not-found-misspelt",
-        "SAT104",
-        "deploy/web",
-        f"{account('webshop')}---{template(AS_WEB.replace('e: web,', 'e: webshopp,'))}",
-        wait="kubectl -n $NS get events | grep -q FailedCreate",
-    ),
-    Scenario(
-        "sa-deleted-after-pod",
-        "SAT105",
-        "pod",
-        f"{account()}---{template(AS_WEB)}",
-        ("wait-for-pod", "kubectl -n $NS delete serviceaccount web"),
-        # the API server remembers that a token was good for ten seconds
-        wait="sleep 11",
-    ),
-    Scenario(
-        "sa-recreated-token-stale",
-        "SAT106",
-        "pod",
-        f"{account()}---{template(AS_WEB)}",
-        (
-            "wait-for-pod",
-            "sleep 1.1",
-            "kubectl -n $NS delete serviceaccount web",
-            "kubectl -n $NS create serviceaccount web",
-        ),
-        wait="sleep 11",
-        certainty="likely",
-    ),
-    Scenario(
-        "unexpected-default-sa",
-        "SAT107",
-        "pod",
-        f"{account()}---{template(PLAIN)}",
-        ("kubectl -n $NS create rolebinding web --clusterrole=view --serviceaccount=$NS:web",),
-        wait=POD_IS_THERE,
-        certainty="likely",
-        asks="list pods",
-    ),
-    Scenario(
-        "legacy-secret-not-populated",
-        "SAT201",
-        "secret/web-token",
-        f"{account()}---{NO_FILLING}",
-        (
-            # a policy takes a moment until it is enforced
-            f"kubectl -n $NS create secret generic probe; while {TOUCH_PROBE}; do sleep 0.3; done",
-            f"kubectl -n $NS apply -f - <<'EOF'\n{TOKEN_SECRET}EOF",
-            "sleep 32",
-        ),
-        # what kept the controller from it goes away; it has given up by then
-        undo=(
-            "kubectl delete validatingadmissionpolicybinding no-filling-$NS",
-            "kubectl delete validatingadmissionpolicy no-filling-$NS",
-            f"until {TOUCH_PROBE}; do sleep 0.3; done",
-        ),
-    ),
-    Scenario(
-        "pod-references-missing-token-secret",
-        "SAT203",
-        "pod",
-        template(mounted(AT_PLACE, "{name: t, secret: {secretName: default-token-x7k2p}}")),
-        wait=POD_IS_THERE,
-    ),
-    Scenario(
-        "pod-references-missing-token-secret-in-a-variable",
-        "SAT203",
-        "pod",
-        template(
-            "containers: ["
-            + SLEEP.replace(
-                "{name: app,",
-                "{name: app, env: [{name: TOKEN, valueFrom: "
-                "{secretKeyRef: {name: web-token, key: token}}}],",
-            )
-            + "]"
-        ),
-        wait=POD_IS_THERE,
-        secret="web-token",
-    ),
-    *(
-        Scenario(
-            f"kube-root-ca-missing{name}",
-            "SAT305",
-            "pod",
-            account(),
-            (*TAKE_RIGHTS, REMOVE_ROOT_CA, *events, APPLY_AS_WEB),
-            wait=POD_IS_THERE,
-            restore=GIVE_RIGHTS,
-        )
-        for name, events in (
-            ("", ()),
-            ("-everywhere", ("kubectl -n kube-system delete configmap kube-root-ca.crt",)),
-            (
-                "-without-certificate",
-                ("kubectl -n $NS create configmap kube-root-ca.crt --from-literal=ca.pem=x",),
-            ),
-        )
-    ),
-    Scenario(
-        "rbac-no-binding",
-        "SAT501",
-        "pod",
-        f"{account()}---{template(AS_WEB)}",
-        wait=POD_IS_THERE,
-        asks="list pods",
-    ),
-]
 
 
 class Played(NamedTuple):
@@ -538,6 +288,8 @@ def play_through(scenario: Scenario, stage: Stage, works: Works) -> None:
             stage.shell(line)
     if scenario.wait:
         stage.until(scenario.wait)
+    if scenario.proof:
+        works = proved
     assert works(stage, scenario), "there is no fault to be found"
 
     target = scenario.target
@@ -571,6 +323,12 @@ def play_through(scenario: Scenario, stage: Stage, works: Works) -> None:
     assert scenario.code not in [finding["code"] for finding in healed.report["findings"]]
 
 
+def proved(stage: Stage, scenario: Scenario) -> str:
+    """What the scenario's own proof says against it; empty when it holds."""
+    done = stage.shell(scenario.proof, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr or "not proved"
+
+
 def wait_for_token(stage: Stage, scenario: Scenario, works: Works, seconds: float = 90) -> None:
     """Waits until the oracle is content."""
     end = time.monotonic() + seconds
@@ -595,6 +353,12 @@ def review(stage: Stage, token: str) -> str:
     return "" if status.get("authenticated") else status.get("error", "not authenticated")
 
 
-def ids(scenarios: list[Scenario]) -> Iterator[str]:
-    """The names of scenarios, for pytest."""
-    return (scenario.name for scenario in scenarios)
+def scenarios(where: str) -> list[Scenario]:
+    """All scenarios that are played there, from the modules of this package."""
+    found: list[Scenario] = []
+    for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
+        module = importlib.import_module(f"{__name__}.{path.stem}")
+        found += module.SCENARIOS
+    names = [scenario.name for scenario in found]
+    assert len(set(names)) == len(names), "two scenarios have one name"
+    return [scenario for scenario in found if where in scenario.where]
