@@ -29,6 +29,7 @@ class Program(NamedTuple):
 class Cost(NamedTuple):
     wall: float  # seconds
     cpu: float  # seconds, user and system, of the process and of those it waited for
+    rss: int  # kilobytes, the most that it had
 
 
 class Figures(NamedTuple):
@@ -37,6 +38,7 @@ class Figures(NamedTuple):
     cpu: float  # median, seconds
     wall_ratio: float  # median of the ratios within a round
     cpu_ratio: float
+    rss: float  # median, kilobytes
 
 
 class Failed(Exception):
@@ -57,15 +59,20 @@ def cost(program: Program) -> Cost:
         if os.waitstatus_to_exitcode(status) not in program.fine:
             output.seek(0)
             raise Failed(f"{' '.join(program.argv)}:\n{output.read().decode(errors='replace')}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime)
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
 
 
 def rounds(
-    programs: Mapping[str, Program], number: int, progress: Callable[[str], None]
+    programs: Mapping[str, Program],
+    number: int,
+    progress: Callable[[str], None],
+    warm_up: int = 2,
 ) -> dict[str, Figures]:
-    """Run all programs in turns, and tell each one's figures."""
+    """Run all programs in turns, and tell each one's figures.
+
+    The rounds before that, to warm up, are for the page cache, .pyc files and the server's caches.
+    """
     costs: dict[str, list[Cost]] = {name: [] for name in programs}
-    warm_up = 2  # rounds: page cache, .pyc files, the server's caches
     for turn in range(-warm_up, number):
         progress(f"round {turn + 1} of {number}" if turn >= 0 else "warming up")
         for name in random.sample(sorted(programs), len(programs)):
@@ -86,6 +93,7 @@ def figures(own: list[Cost], others: list[Cost]) -> Figures:
         cpu=statistics.median(one.cpu for one in own),
         wall_ratio=statistics.median(one.wall / other.wall for one, other in pairs),
         cpu_ratio=statistics.median(one.cpu / other.cpu for one, other in pairs),
+        rss=statistics.median(one.rss for one in own),
     )
 
 

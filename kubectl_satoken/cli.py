@@ -7,12 +7,12 @@ from typing import Any, NoReturn
 
 from . import __version__
 from .env import Env
-from .errors import ExitStatus, SatokenError, UsageError, redact
+from .errors import ExitStatus, SatokenError, UsageError, redact, visible
 
 PROG = "kubectl satoken"
 
 #: The verbs, each a module of the package commands with ``add_parser`` and ``run``.
-VERBS = ("doctor", "explain")
+VERBS = ("doctor", "explain", "snapshot")
 
 DESCRIPTION = "Why a pod has no working service account token, and the fix."
 
@@ -192,7 +192,7 @@ def of_bug(bug: Exception) -> SatokenError:
 def fail(error: SatokenError, env: Env) -> int:
     """Tells of an error in one line, and what to do next in another."""
     # a token may have been pasted in the place of a name, or stand in a file that is no YAML
-    env.stderr.write(f"error: {redact(error.message)}\n")
+    env.stderr.write(f"error: {visible(redact(error.message))}\n")
     if error.hint:
-        env.stderr.write(f"hint: {redact(error.hint)}\n")
+        env.stderr.write(f"hint: {visible(redact(error.hint))}\n")
     return error.status

@@ -11,7 +11,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader, find_spec
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,9 @@ PAGE = 500  # objects, as kubectl's --chunk-size
 JSON = "application/json"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+
+# Makes something of an answer, its method and URL; raises ServerError.
+Read = Callable[[Answer, str, str], Any]
 
 
 # --- the official client, without what nobody here uses -------------------------------------------
@@ -227,6 +230,8 @@ def connect(target: "Target", env: Env, verbosity: int = 0) -> "Api":
 class Api:
     """One API server, as one user."""
 
+    erase = ""  # what takes away the line of progress that the cursor is on
+
     def __init__(self, target: "Target", env: Env, verbosity: int = 0) -> None:
         self.target = target
         self.env = env
@@ -251,8 +256,9 @@ class Api:
         query: Iterable[tuple[str, str]] = (),
         content_type: str | None = None,
         accept: str = JSON,
+        read: Read | None = None,
     ) -> Any:
-        """Sends one request and returns the JSON of the answer.
+        """Sends one request and returns the JSON of the answer, or what ``read`` makes of it.
 
         ``path`` starts with a slash and is percent-encoded already (see `path_of`). Repeats what
         may be repeated. Raises the ApiError that the answer stands for, or Unreachable.
@@ -288,7 +294,7 @@ class Api:
                     refreshed = True
                     continue
                 if 200 <= answer.status < 300:
-                    return parse(answer, method, url)
+                    return (read or parse)(answer, method, url)
                 wait = pause(answer, method, attempt)
                 failure = api_error(answer, method, url)
             if wait is None or attempt == TRIES:
@@ -305,8 +311,13 @@ class Api:
         query: Iterable[tuple[str, str]] = (),
         accept: str = JSON,
         limit: int = PAGE,
+        read: Read | None = None,
+        key: Callable[[Any], str] | None = None,
     ) -> Iterator[Object]:
         """The pages of a list, each a List or Table as the server wrote it.
+
+        ``read`` makes a page of an answer that is no JSON, and ``key`` is then what its items are
+        sorted by.
 
         The server forgets what a continue token stands for after some minutes. It then offers one
         that goes on with the newest objects, which is taken; without it the list is read again and
@@ -316,10 +327,11 @@ class Api:
         first = [*query, ("limit", str(limit))]
         token = last = skip = ""
         restarts = 0
+        key = key or key_of
         while True:
             where = [*first, ("continue", token)] if token else first
             try:
-                page = self.request("GET", path, query=where, accept=accept)
+                page = self.request("GET", path, query=where, accept=accept, read=read)
             except Expired as error:
                 if not token or restarts == 3:
                     raise
@@ -331,9 +343,9 @@ class Api:
             entries = page.get("rows") if page.get("kind") == "Table" else page.get("items")
             entries = entries or []
             if skip:
-                entries[:] = [entry for entry in entries if key_of(entry) > skip]
+                entries[:] = [entry for entry in entries if key(entry) > skip]
             if entries:
-                last = max(last, key_of(entries[-1]))
+                last = max(last, key(entries[-1]))
             yield page
             token = (page.get("metadata") or {}).get("continue") or ""
             if not token:
@@ -422,7 +434,7 @@ class Api:
             if text in self.said:
                 return
             self.said.add(text)
-        self.env.stderr.write(text + "\n")
+        self.env.stderr.write(f"{self.erase}{text}\n")
 
     def trace(self, method: str, url: str, headers: Any, answer: Answer, seconds: float) -> None:
         """What -v shows: from 6 on the request, from 8 on headers and bodies.
@@ -441,6 +453,8 @@ class Api:
                 lines.append(f"  < {name}: {'***' if name.lower() == 'set-cookie' else value}")
             if re.search(r"/secrets|/token|tokenreviews", url):
                 lines.append("  (the body may hold a secret and is not shown)")
+            elif answer.body.startswith(b"k8s\0"):
+                lines.append(f"  (protobuf, {len(answer.body)} bytes)")
             else:
                 limit = 1024 if self.verbosity == 8 else 1 << 20
                 lines.append("  " + one_line(answer.body.decode("utf-8", "replace"), limit))

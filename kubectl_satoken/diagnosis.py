@@ -1,16 +1,26 @@
 """From targets to a report: which objects are examined, and what the findings have in common."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .admission import ROOT_CA_CONFIG_MAP
 from .checks import STAGES, Finding, Skipped, examine, rank
 from .errors import NotFound, UsageError
+from .fixes import dumps, kubectl, quote
+from .foreign import Foreign, foreign_tokens
 from .mounts import ACCOUNT_ANNOTATION, TOKEN_SECRET_TYPE, account_of, api_tokens, has_token
-from .rbac import user_of
+from .rbac import USER_PREFIX, rights, user_of
 from .targets import Target, admitted, fetch, pods_for
-from .workloads import controller_of, finished, is_live, owner_of, template_path
-from .world import Object, Unseen, Want, World
+from .times import words
+from .token_secrets import (
+    account_named,
+    accounts_in_name,
+    meant_as_token,
+    taken_secrets,
+    token_secret,
+)
+from .workloads import controller_of, finished, is_live, owner_of, template_path, template_pod
+from .world import KINDS, Object, Unseen, Want, World
 
 Name = tuple[str, str, str]
 
@@ -36,17 +46,70 @@ class Cause(NamedTuple):
 
     ``root`` is the code of the fault that it hangs under: one of the same target that bites earlier
     in a token's life, and may well be all there is to it. ``targets`` are those on which it was
-    found, the first few in a sweep.
+    found; in a sweep that are the workloads, and ``pods`` are the first few of theirs.
     """
 
     finding: Finding
     affected: int
     root: str = ""
     targets: tuple[Name, ...] = ()
+    pods: tuple[str, ...] = ()
+
+
+class Swept(NamedTuple):
+    """What a sweep has looked at: its namespace (empty: all), and how many of each kind.
+
+    ``omitted`` are the targets whose fault of a code is counted and not told, where there are
+    thousands; ``broken`` says why the sweep ended before its end.
+    """
+
+    namespace: str
+    counts: dict[str, int]
+    omitted: dict[str, int]
+    broken: str = ""
+
+
+class Used(NamedTuple):
+    """A token that was put before the API server: ``source`` says how it was come by.
+
+    ``by`` is how it was asked, ``taken`` what it said.
+    """
+
+    target: Name
+    pod: str
+    source: str
+    container: str
+    by: str
+    taken: bool
+    user: str
+
+
+class Rights(NamedTuple):
+    """What a target's account may do in its namespace, in short phrases.
+
+    ``unseen`` says what could not be looked at, so that there may be more; ``ask`` is the command
+    that tells it in full.
+    """
+
+    target: Name
+    user: str
+    may: tuple[str, ...]
+    unseen: str
+    ask: str
+
+
+# What --verify and --probe add: the Token objects of a pod, and what could not be asked.
+Look = Callable[[Object, list[Skipped]], Iterator[Object]]
 
 
 class Report(NamedTuple):
-    """What doctor has to say: target by target, for each in the order of causes."""
+    """What doctor has to say: target by target, for each in the order of causes.
+
+    ``ignored`` are the causes that do not count. ``source`` is "cluster", "manifests" or
+    "snapshot"; ``wanted`` are the codes of the checks that were to run, if not all; ``kinds`` has
+    the apiVersion of each kind of target that is not built in; ``foreign`` are the tokens for
+    others than the API server, each with its target and pod.
+    """
 
     targets: list[Name]
     causes: list[Cause]
@@ -54,6 +117,14 @@ class Report(NamedTuple):
     tokens: list[Token]
     notes: list[tuple[Name, str]]
     checked: int
+    swept: Swept | None = None
+    used: tuple[Used, ...] = ()
+    ignored: tuple[Cause, ...] = ()
+    source: str = "cluster"
+    wanted: frozenset[str] | None = None
+    kinds: tuple[tuple[str, str], ...] = ()
+    foreign: tuple[tuple[Name, str, Foreign], ...] = ()
+    rights: tuple[Rights, ...] = ()
 
 
 def wants(targets: Sequence[Target], namespace: str) -> Iterator[Want]:
@@ -64,18 +135,35 @@ def wants(targets: Sequence[Target], namespace: str) -> Iterator[Want]:
     yield Want("ConfigMap", namespace, ROOT_CA_CONFIG_MAP)
     yield Want("RoleBinding", namespace)
     yield Want("ClusterRoleBinding")
+    yield Want("Service", namespace)
+    yield Want("NetworkPolicy", namespace)
     for target in targets:
         if target.kind == "Pod":
             yield Want("Event", namespace, target.name)
 
 
-def diagnose(targets: Sequence[Target], namespace: str, world: World) -> Report:
-    """Examines the targets. Raises NotFound when one of them is not there and nothing tells why."""
+def diagnose(
+    targets: Sequence[Target],
+    namespace: str,
+    world: World,
+    look: Look | None = None,
+    *,
+    wanted: frozenset[str] | None = None,
+) -> Report:
+    """Examines the targets. Raises NotFound when one of them is not there and nothing tells why.
+
+    ``look`` brings the tokens of a pod, where the user asked for that; ``wanted`` are the codes of
+    the checks to run, if not all.
+    """
     world.prepare(wants(targets, namespace))
-    return combine(examine_target(target, namespace, world) for target in targets)
+    return combine(
+        examine_target(target, namespace, world, look, wanted=wanted) for target in targets
+    )
 
 
-def diagnose_objects(objects: Iterable[Object], world: World) -> Report:
+def diagnose_objects(
+    objects: Iterable[Object], world: World, *, wanted: frozenset[str] | None = None
+) -> Report:
     """Examines all of these that have a pod template, are pods or token Secrets.
 
     What a controller among them has made is examined with it, and not once more by itself.
@@ -85,11 +173,17 @@ def diagnose_objects(objects: Iterable[Object], world: World) -> Report:
     chosen = [
         item
         for item in objects
-        if (item["kind"] == "Pod" or item.get("type") == TOKEN_SECRET_TYPE or template_path(item))
+        if (item["kind"] == "Pod" or is_for_token(item) or template_path(item))
         and (controller_of(item) or {}).get("uid") not in uids
     ]
     # a file with one thing in it is a question about that thing
-    return combine(examine_item(item, world, asked=len(chosen) == 1) for item in chosen)
+    asked = len(chosen) == 1
+    return combine(examine_item(item, world, asked=asked, wanted=wanted) for item in chosen)
+
+
+def is_for_token(item: Object) -> bool:
+    """Whether an object is a Secret for a token, be it badly made."""
+    return item["kind"] == "Secret" and meant_as_token(item)
 
 
 def combine(parts: Iterable[Report]) -> Report:
@@ -101,15 +195,32 @@ def combine(parts: Iterable[Report]) -> Report:
         report.tokens.extend(part.tokens)
         report.notes.extend(part.notes)
         report.skipped.extend(skip for skip in part.skipped if skip not in report.skipped)
-        report = report._replace(checked=report.checked + part.checked)
+        report = report._replace(
+            checked=report.checked + part.checked,
+            used=report.used + part.used,
+            foreign=report.foreign + part.foreign,
+            rights=report.rights + part.rights,
+            ignored=report.ignored + part.ignored,
+            wanted=part.wanted,
+            kinds=report.kinds + tuple(kind for kind in part.kinds if kind not in report.kinds),
+        )
     return report
 
 
-def examine_target(target: Target, namespace: str, world: World) -> Report:
+def examine_target(
+    target: Target,
+    namespace: str,
+    world: World,
+    look: Look | None = None,
+    *,
+    wanted: frozenset[str] | None = None,
+) -> Report:
     """Examines a target; a pod that is not there by the workload that could not make it."""
     try:
         item = fetch(target, namespace, world)
-    except NotFound:
+    except NotFound as error:
+        if target.kind == "Secret":
+            error.hint = missing_token_secret(target.name, namespace, world)
         if target.kind != "Pod":
             raise
         workload = failed_creator(target.name, namespace, world)
@@ -121,7 +232,29 @@ def examine_target(target: Target, namespace: str, world: World) -> Report:
             f"{target.kind.lower()}/{target.name} has no pod template, so it has no token",
             "name a pod, a workload, a service account or a Secret",
         )
-    return examine_item(item, world)
+    return examine_item(item, world, look=look, wanted=wanted)
+
+
+def missing_token_secret(name: str, namespace: str, world: World) -> str:
+    """What to say of a Secret that is not there, where it would be the token of an account.
+
+    Up to 1.23 each account got one by itself, and many a script still takes that for granted.
+    """
+    for account in accounts_in_name(name):
+        try:
+            found = world.get("ServiceAccount", namespace, account) if account else None
+        except Unseen:
+            continue
+        if found is not None and account != name:
+            create = kubectl(world, namespace, "create", "token", account)
+            # one line, as every hint
+            apply = kubectl(world, "", "apply", "-f", "-")
+            text = quote(dumps(token_secret(namespace, name, account)))
+            return (
+                "since Kubernetes 1.24 none is made by itself; for a token run "
+                f"'{create}', or where a program needs the Secret: {apply} <<<{text}"
+            )
+    return ""
 
 
 def failed_creator(pod: str, namespace: str, world: World) -> Object | None:
@@ -148,15 +281,26 @@ def failed_creator(pod: str, namespace: str, world: World) -> Object | None:
     return None
 
 
-def examine_item(item: Object, world: World, *, asked: bool = True) -> Report:
+def examine_item(
+    item: Object,
+    world: World,
+    *,
+    asked: bool = True,
+    look: Look | None = None,
+    wanted: frozenset[str] | None = None,
+) -> Report:
     """Examines an object and what belongs to it: a workload's pods, a pod's token Secrets."""
     metadata = item["metadata"]
     name: Name = (item["kind"], metadata.get("namespace", ""), metadata["name"])
-    report = Report([name], [], [], [], [], 0)
-    found: dict[tuple[str, str], Cause] = {}
+    report = Report([name], [], [], [], [], 0, wanted=wanted)
+    if item["kind"] not in KINDS:
+        report = report._replace(kinds=((item["kind"], item.get("apiVersion", "")),))
+    found: dict[tuple[str, str, bool], Cause] = {}
     checked = 0
-    for subject in subjects(item, world, report):
-        findings, skipped, ran = examine(subject, world, name, asked=asked)
+    used: list[Used] = []
+    foreign: list[tuple[Name, str, Foreign]] = []
+    for subject in with_tokens(subjects(item, world, report), look, report, world):
+        findings, skipped, ran = examine(subject, world, name, asked=asked, wanted=wanted)
         checked = max(checked, ran) if subject["kind"] == "Pod" else checked + ran
         for skip in skipped:
             if skip not in report.skipped:
@@ -164,22 +308,102 @@ def examine_item(item: Object, world: World, *, asked: bool = True) -> Report:
         alive = subject["kind"] == "Pod" and is_live(subject)
         for finding in findings:
             # the pods of one workload have one fault, however many they are
-            key = (finding.code, maker(subject, world))
+            key = (finding.code, maker(subject, world), finding.ignored is None)
             known = found.get(key)
             if known is None or (alive and not known.affected):
                 found[key] = Cause(finding, int(alive), targets=(name,))
             elif alive:
                 found[key] = known._replace(affected=known.affected + 1)
-        if item["kind"] == "Secret":
+        if subject["kind"] == "Token":
+            if subject.get("file"):
+                report.notes.append((name, probed(subject, world)))
+            used += [Used(name, *verdict) for verdict in verdicts(subject)]
+        elif item["kind"] == "Secret":
             report.tokens.extend(token_of_secret(item, name))
         elif subject["kind"] == "Pod" and (alive or item["kind"] == "Pod"):
             report.tokens.extend(tokens_of(subject, name, world))
+            pod = subject["metadata"]["name"]
+            foreign += [(name, pod, one) for one in foreign_tokens(subject, world)]
             if finished(subject):
                 report.notes.append(
                     (name, f"{subject['metadata']['name']} has ended: nothing renews its token")
                 )
+    if not report.tokens and world.source != "cluster" and (paper := template_pod(item)):
+        # in files the template is all there is: these are the tokens that its pods would have
+        report.tokens.extend(tokens_of(admitted(paper, world), name, world))
     causes = sorted(found.values(), key=lambda cause: rank(cause.finding))
-    return report._replace(causes=rooted(causes), checked=checked)
+    return report._replace(
+        causes=rooted([cause for cause in causes if cause.finding.ignored is None]),
+        ignored=tuple(cause for cause in causes if cause.finding.ignored is not None),
+        checked=checked,
+        used=tuple(used),
+        foreign=tuple(foreign),
+        rights=tuple(rights_of(item, report, world)) if asked and wanted is None else (),
+    )
+
+
+def rights_of(item: Object, report: Report, world: World) -> Iterator[Rights]:
+    """What the accounts of a target's tokens may do; reads no more than the bindings, and roles."""
+    name = report.targets[0]
+    users = dict.fromkeys(token.user for token in report.tokens)
+    if item["kind"] == "ServiceAccount":
+        users[user_of(name[1], name[2])] = None
+    for user in users:
+        namespace, _, account = user.removeprefix(USER_PREFIX).partition(":")
+        may: list[str] = []
+        unseen = ""
+        try:
+            for phrase in rights(world, namespace, account):
+                may.append(phrase)
+        except Unseen as error:
+            unseen = error.what
+        may.sort(key=lambda phrase: " everywhere " not in phrase)  # the widest first
+        ask = kubectl(world, namespace, "auth", "can-i", "--list", f"--as={user}")
+        yield Rights(name, user, tuple(may), unseen, ask)
+
+
+def with_tokens(
+    items: Iterable[Object], look: Look | None, report: Report, world: World
+) -> Iterator[Object]:
+    """The same objects, and after the first pod of each maker that runs its tokens."""
+    done: set[str] = set()
+    for item in items:
+        yield item
+        if look is None or item["kind"] != "Pod" or not is_live(item):
+            continue
+        if maker(item, world) not in done:
+            done.add(maker(item, world))
+            yield from look(item, report.skipped)
+
+
+def probed(token: Object, world: World) -> str:
+    """What a probe saw, in words."""
+    asked, issued = token["asked"], (token.get("payload") or {}).get("iat")
+    age = f", {words(world.now() - issued)} old" if isinstance(issued, int | float) else ""
+    request = "no curl, python3 or openssl there for a request"
+    if token.get("reviews"):
+        taken = token["reviews"][0]["authenticated"]
+        request = f"a request from there was {'taken' if taken else 'refused'}"
+    elif token.get("unreached"):
+        request = "a request from there got no answer"
+    name = f"{token['metadata']['name']} {asked['container']}"
+    return f"probe of {name}: token {token['file']['state']}{age}; {request}"
+
+
+def verdicts(token: Object) -> Iterator[tuple[str, str, str, str, bool, str]]:
+    """What the API server says of a token: pod, source, container, by, taken, user."""
+    reviews = token.get("reviews") or []
+    if not reviews:
+        return
+    worst = next((one for one in reviews if not one["authenticated"]), reviews[0])
+    yield (
+        token["metadata"]["name"],
+        token["source"],
+        token["asked"]["container"],
+        worst["by"],
+        worst["authenticated"],
+        worst.get("user", ""),
+    )
 
 
 def rooted(causes: list[Cause]) -> list[Cause]:
@@ -216,6 +440,7 @@ def subjects(item: Object, world: World, report: Report) -> Iterator[Object]:
             note = f"its type is {item.get('type') or 'Opaque'}, not {TOKEN_SECRET_TYPE}"
             report.notes.append((report.targets[0], note))
         yield item
+        yield from listing_accounts(item, world)
         return
     try:
         if item["kind"] == "ServiceAccount":
@@ -233,10 +458,7 @@ def subjects(item: Object, world: World, report: Report) -> Iterator[Object]:
             found = True
             yield pod
             accounts[account_of(pod)] = None
-            for volume in pod["spec"].get("volumes") or []:
-                secret = (volume.get("secret") or {}).get("secretName")
-                if secret:
-                    secrets[secret] = None
+            secrets.update(dict.fromkeys(taken_secrets(pod)))
         if item["kind"] == "ServiceAccount" and not found:
             report.notes.append((report.targets[0], "no pod uses it"))
     except Unseen as unseen:
@@ -255,8 +477,20 @@ def subjects(item: Object, world: World, report: Report) -> Iterator[Object]:
         except Unseen as unseen:
             report.skipped.append(Skipped("", "secrets", unseen.what, unseen.why))
             continue
-        if stored is not None and stored.get("type") == TOKEN_SECRET_TYPE:
+        if stored is not None and is_for_token(stored):
             yield stored
+
+
+def listing_accounts(secret: Object, world: World) -> Iterator[Object]:
+    """The account of a token Secret, if it names the Secret, which makes a difference to both."""
+    metadata = secret["metadata"]
+    account = account_named(secret)
+    try:
+        found = world.get("ServiceAccount", metadata.get("namespace", ""), account)
+    except Unseen:
+        return  # the checks of the Secret need it as well, and say so
+    if found and any(each.get("name") == metadata["name"] for each in found.get("secrets") or []):
+        yield found
 
 
 def token_of_secret(secret: Object, name: Name) -> Iterator[Token]:

@@ -42,6 +42,19 @@ def one_line(text: str, limit: int = 256) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def visible(text: str) -> str:
+    """Text that is safe on a terminal: what does not print stands as its escape, as ``\\x1b``.
+
+    That covers control characters, line breaks, marks that turn the direction of writing, and
+    surrogates that no encoding takes.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 class SatokenError(Exception):
     """An error for the person at the terminal: one line, perhaps a hint, never a traceback.
 

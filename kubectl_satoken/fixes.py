@@ -33,8 +33,12 @@ def pipe(*lines: str) -> str:
     return " |\n  ".join(lines)
 
 
-def patch_pod(pod: Object, world: World, patch: Object, summary: str) -> Fix:
+def patch_pod(
+    pod: Object, world: World, patch: Object, summary: str, *, metadata: Object | None = None
+) -> Fix:
     """A fix that merges ``patch`` into the pod spec, where that is possible.
+
+    ``metadata`` is merged into that of the pod, or of the template, besides.
 
     The patch is a strategic merge patch, so lists of containers, volumes and mounts are merged by
     their keys (name, mountPath) and need no index.
@@ -42,15 +46,16 @@ def patch_pod(pod: Object, world: World, patch: Object, summary: str) -> Fix:
     owner = owner_of(pod, world)
     namespace = pod["metadata"].get("namespace", "")
     name = pod["metadata"]["name"]
-    if owner is not None and is_live(pod) and has_already(owner, patch):
+    if owner is not None and is_live(pod) and has_already(owner, patch, metadata):
         # the template was mended since the pod was made from it
         return Fix(f"{summary}: the template says so already", tuple(restart(pod, world)), "", True)
     if owner is None:
-        commands = [replace(world, namespace, "pod", name, {"spec": {**patch, "nodeName": None}})]
+        whole = with_metadata({"spec": {**patch, "nodeName": None}}, metadata)
+        commands = [replace(world, namespace, "pod", name, whole)]
     elif owner.kind == "Job":
-        commands = [replace(world, namespace, "job", owner.name, job_patch(owner, patch))]
+        commands = [replace(world, namespace, "job", owner.name, job_patch(owner, patch, metadata))]
     else:
-        nested = nest(owner, patch)
+        nested = nest(owner, patch, metadata)
         words = ["patch", owner.resource, owner.name]
         if owner.kind not in KINDS:
             if has_list(patch):
@@ -62,19 +67,30 @@ def patch_pod(pod: Object, world: World, patch: Object, summary: str) -> Fix:
     return Fix(summary, tuple(commands), recreates=True)
 
 
-def has_already(owner: Owner, patch: Object) -> bool:
+def with_metadata(patch: Object, metadata: Object | None) -> Object:
+    """A patch with metadata besides, if there is any."""
+    return {"metadata": metadata, **patch} if metadata else patch
+
+
+def has_already(owner: Owner, patch: Object, metadata: Object | None = None) -> bool:
     """Whether the owner's template has all that a patch of plain fields would set."""
     template = template_pod(owner.object) if owner.object else None
+    if template is not None and any(
+        (template["metadata"].get(field) or {}).get(key) != value
+        for field, entries in (metadata or {}).items()
+        for key, value in entries.items()
+    ):
+        return False
     return template is not None and all(
         not isinstance(value, dict | list) and template["spec"].get(field) == value
         for field, value in patch.items()
     )
 
 
-def nest(owner: Owner, patch: Object) -> Object:
+def nest(owner: Owner, patch: Object, metadata: Object | None = None) -> Object:
     """A patch of the pod spec as a patch of the whole owner."""
     path = ("spec", "jobTemplate", "spec", "template") if owner.kind == "CronJob" else ()
-    nested: Object = {"spec": patch}
+    nested = with_metadata({"spec": patch} if patch else {}, metadata)
     for field in reversed(path or ("spec", "template")):
         nested = {field: nested}
     return nested
@@ -104,14 +120,20 @@ def quote(text: str) -> str:
     return shell_quote(text)
 
 
-def job_patch(owner: Owner, patch: Object) -> Object:
+def job_patch(owner: Owner, patch: Object, metadata: Object | None = None) -> Object:
     """A patch of a Job that lets it be made again: without what its controller generated."""
     generated: Object = dict.fromkeys(JOB_GENERATED)
     return {
         "metadata": {"labels": generated},
         "spec": {
             "selector": None,
-            "template": {"metadata": {"labels": generated}, "spec": patch},
+            "template": {
+                "metadata": {
+                    **(metadata or {}),
+                    "labels": {**generated, **((metadata or {}).get("labels") or {})},
+                },
+                "spec": patch,
+            },
         },
     }
 

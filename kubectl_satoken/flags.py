@@ -98,6 +98,30 @@ def overrides(args: argparse.Namespace) -> "Overrides":
     )
 
 
+def repeated(args: argparse.Namespace) -> list[str]:
+    """The flags that make a kubectl of ours reach the same cluster as the same user.
+
+    Raises UsageError for a token: on a second command line it would be seen by others.
+    """
+    from .errors import UsageError
+
+    if args.token:
+        raise UsageError(
+            "--token cannot be handed on to kubectl exec without showing it",
+            "put the token into a kubeconfig: kubectl config set-credentials NAME --token …",
+        )
+    words = [
+        f"{flag}={value}"
+        for flag, name, _ in (*VALUES, ("--server", "server", ""))
+        if (value := getattr(args, name))
+    ]
+    words += [f"--as-group={group}" for group in args.as_groups]
+    words += [f"--as-user-extra={extra}" for extra in args.as_user_extra]
+    if args.insecure_skip_tls_verify:
+        words.append("--insecure-skip-tls-verify")
+    return words
+
+
 def scope(args: argparse.Namespace) -> tuple[str, ...]:
     """The flags by which kubectl reaches the cluster that was looked at."""
     words: list[str] = []

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from .cluster import CONNECTIONS, JSON, METADATA, TABLE, Api, path_of
+from .cluster import CONNECTIONS, JSON, METADATA, PAGE, TABLE, Api, path_of
 from .env import Env
 from .errors import ApiError, Forbidden, NotFound, TooOld, Unauthorized
 from .world import KINDS, Kind, Object, Ref, Unseen, Want
@@ -83,6 +83,10 @@ class ClusterWorld:
         """A non-resource document. Raises Unseen."""
         value: Object | None = self.recall(Want("", "", path))
         return value
+
+    def applied_before(self, one: Object, other: Object) -> bool:
+        """No order: both are stored."""
+        return False
 
     def prepare(self, wants: Iterable[Want]) -> None:
         """Reads what will be asked for, where that is quicker. Never raises: errors wait.
@@ -212,13 +216,14 @@ class ClusterWorld:
         query: Iterable[tuple[str, str]] = (),
         *,
         metadata: bool = False,
+        limit: int = PAGE,
     ) -> Iterator[Objects]:
         """The objects of a list, page by page, each with the kind that lists leave out."""
         secret = kind == KINDS["Secret"]
         path = path_of(kind, namespace)
         accept = TABLE if secret else METADATA if metadata else JSON
         try:
-            for page in self.api.pages(path, query, accept=accept):
+            for page in self.api.pages(path, query, accept=accept, limit=limit):
                 if secret:
                     yield secrets_of(page)
                     continue
@@ -273,8 +278,11 @@ def flat(listed: Listed) -> Iterator[Object]:
 def secrets_of(table: Object) -> list[Object]:
     """Secrets from a server-side table: metadata, type and the number of keys, no values.
 
-    kubectl apply leaves a copy of the whole object in an annotation; it is dropped at once.
+    kubectl apply leaves a copy of the whole object in an annotation, and OpenShift one of the
+    token; they are dropped at once.
     """
+    from .token_secrets import VALUE_ANNOTATIONS
+
     columns = [column.get("name") for column in table.get("columnDefinitions") or ()]
     if table.get("kind") != "Table" or "Type" not in columns or "Data" not in columns:
         raise Unseen("secrets", "the server does not list them without their values")
@@ -283,7 +291,8 @@ def secrets_of(table: Object) -> list[Object]:
     for row in table.get("rows") or ():
         metadata = (row.get("object") or {}).get("metadata") or {}
         annotations = metadata.get("annotations") or {}
-        annotations.pop("kubectl.kubernetes.io/last-applied-configuration", None)
+        for key in VALUE_ANNOTATIONS:
+            annotations.pop(key, None)
         secrets.append(
             {
                 "kind": "Secret",

@@ -13,6 +13,7 @@ from .admission import ROOT_CA_CONFIG_MAP
 from .env import Env
 from .errors import ManifestError
 from .times import seconds
+from .token_secrets import redacted
 from .workloads import TEMPLATE_PATHS, template_path
 from .world import KINDS, Object, Unseen, Want
 
@@ -31,18 +32,37 @@ class ManifestWorld:
 
     source = "manifests"
     flags: tuple[str, ...] = ()
+    #: whether a snapshot is among the files, which tells the state of a cluster
+    snapshot = False
+    #: what a snapshot was made of, if not of a whole namespace or more
+    targets: Sequence[Object] = ()
+    #: the files, each with its text where it cannot be read a second time
+    files: Sequence[tuple[str, str | None]] = ()
 
     def __init__(self, objects: Iterable[Object], namespace: str, now: float) -> None:
         self._objects: dict[tuple[str, str, str], Object] = {}
+        self._applied: dict[int, int] = {}  # what is not of a snapshot, by identity: its place
         self._complete: set[tuple[str, str]] = set()
         self._unseen: dict[tuple[str, str], str] = {}
         self._documents: Object = {}
+        # of a snapshot: single objects that were not there (None) or could not be looked at, lists
+        # that could not, objects of which only the metadata was read, whose events were read
+        self._singles: dict[tuple[str, str, str], Unseen | None] = {}
+        self._refused: dict[tuple[str, str], Unseen] = {}
+        self._partial: dict[tuple[str, str, str], Object] = {}
+        self._partly: set[tuple[str, str]] = set()
+        self._about: set[tuple[str, str]] = set()
+        self._stored = False
         self._now = now
         for item in objects:
             if (item.get("apiVersion"), item.get("kind")) == SNAPSHOT:
                 self._read_snapshot(item, namespace)
             else:
                 self._add(item, namespace)
+                self._applied[id(item)] = len(self._applied)
+        if self._stored and not self._applied:
+            # nothing but what an API server has stored: no template is still to be applied
+            self.source = "cluster"
 
     def _add(self, item: Object, namespace: str) -> None:
         metadata = item["metadata"]
@@ -54,13 +74,35 @@ class ManifestWorld:
         self._objects[kind, where, metadata["name"]] = item
 
     def _read_snapshot(self, snapshot: Object, namespace: str) -> None:
+        self.snapshot = True
+        self._stored = snapshot.get("source") == "cluster"
         for item in snapshot.get("items") or []:
             self._add(item, namespace)
         for scope in snapshot.get("seen") or []:
-            self._complete.add((scope["kind"], scope.get("namespace", "")))
+            kind, where = scope["kind"], scope.get("namespace") or ""
+            if scope.get("name"):
+                self._about.add((where, scope["name"]))
+            elif scope.get("metadata"):
+                self._partly.add((kind, where))
+            else:
+                self._complete.add((kind, where))
         for scope in snapshot.get("unseen") or []:
-            self._unseen[scope["kind"], scope.get("namespace", "")] = scope.get("why", "unknown")
+            kind, where, why = scope["kind"], scope.get("namespace") or "", scope.get("why")
+            unseen = Unseen(scope.get("what") or "", why or "unknown")
+            if scope.get("name"):
+                self._singles[kind, where, scope["name"]] = unseen
+                continue
+            self._unseen[kind, where] = unseen.why
+            if unseen.what:
+                self._refused[kind, where] = unseen
+        for one in snapshot.get("absent") or []:
+            self._singles[one["kind"], one.get("namespace") or "", one["name"]] = None
+        for item in snapshot.get("partial") or []:
+            metadata = item["metadata"]
+            key = (item["kind"], metadata.get("namespace", ""), metadata["name"])
+            self._partial[key] = item
         self._documents.update(snapshot.get("documents") or {})
+        self.targets = snapshot.get("targets") or []
         if snapshot.get("time"):
             self._now = seconds(snapshot["time"])
 
@@ -70,6 +112,10 @@ class ManifestWorld:
     def objects(self) -> Iterator[Object]:
         """All objects, in the order in which they were read."""
         yield from self._objects.values()
+
+    def applied_before(self, one: Object, other: Object) -> bool:
+        first, second = self._applied.get(id(one)), self._applied.get(id(other))
+        return first is not None and second is not None and first < second
 
     def _check_complete(self, kind: str, namespace: str, what: str) -> None:
         """Raises Unseen unless all objects of the kind were read."""
@@ -86,7 +132,12 @@ class ManifestWorld:
         item = self._objects.get((kind, where, name))
         if item is not None:
             return item
-        if (kind, name) in EVERYWHERE and not self._complete:
+        if (kind, where, name) in self._singles:
+            self._single(kind, where, name)
+            return None
+        if (kind, where, name) in self._partial:
+            raise Unseen(f"{kind.lower()} {name}", "the snapshot has only its metadata")
+        if (kind, name) in EVERYWHERE and not self._complete and not self.snapshot:
             return {
                 "apiVersion": "v1",
                 "kind": kind,
@@ -96,7 +147,21 @@ class ManifestWorld:
         self._check_complete(kind, where, f"{kind.lower()} {name}")
         return None
 
+    def _single(self, kind: str, where: str, name: str) -> None:
+        """What a snapshot tells of an object that it does not have. Raises Unseen."""
+        unseen = self._singles[kind, where, name]
+        if unseen is not None:
+            raise Unseen(unseen.what or f"{kind.lower()} {name}", unseen.why)
+
     def list(self, kind: str, namespace: str = "", *, metadata: bool = False) -> Iterator[Object]:
+        if (kind, namespace) in self._refused:
+            unseen = self._refused[kind, namespace]
+            raise Unseen(unseen.what, unseen.why)
+        if metadata and (kind, namespace) in self._partly:
+            for key in sorted({**self._objects, **self._partial}):
+                if key[0] == kind and namespace in ("", key[1]):
+                    yield self._objects.get(key) or self._partial[key]
+            return
         # what is found is certain; only the end of the list is not known to be the end
         yield from self.found(kind, namespace)
         self._check_complete(kind, namespace, KINDS[kind].plural if kind in KINDS else kind)
@@ -108,7 +173,10 @@ class ManifestWorld:
                 yield item
 
     def events(self, namespace: str, name: str) -> Iterator[Object]:
-        for event in self.list("Event", namespace):
+        whole = (namespace, name) in self._about
+        if ("Event", namespace, name) in self._singles:
+            self._single("Event", namespace, name)
+        for event in self.found("Event", namespace) if whole else self.list("Event", namespace):
             if (event.get("involvedObject") or {}).get("name") == name:
                 yield event
 
@@ -116,6 +184,8 @@ class ManifestWorld:
         if path in self._documents:
             document: Object | None = self._documents[path]
             return document
+        if ("Document", "", path) in self._singles:
+            self._single("Document", "", path)
         raise Unseen(path, "not in the files that were read")
 
     def prepare(self, wants: Iterable[Want]) -> None:
@@ -127,9 +197,8 @@ def files_of(path: str, recursive: bool) -> list[str]:
     if path == "-" or not os.path.isdir(path):
         return [path]
     found = []
-    for folder, subfolders, names in os.walk(path):
-        subfolders.sort()
-        found += [os.path.join(folder, name) for name in sorted(names) if name.endswith(SUFFIXES)]
+    for folder, _, names in os.walk(path):
+        found += [os.path.join(folder, name) for name in names if name.endswith(SUFFIXES)]
         if not recursive:
             break
     if not found:
@@ -137,7 +206,8 @@ def files_of(path: str, recursive: bool) -> list[str]:
             f"no manifests in {path}: nothing that ends in {', '.join(SUFFIXES)}",
             "" if recursive else "-R looks into the folders below as well",
         )
-    return found
+    # as kubectl apply takes them: a folder has its place by its name, among the files beside it
+    return sorted(found, key=lambda file: file.split(os.sep))
 
 
 def read(
@@ -145,10 +215,15 @@ def read(
 ) -> ManifestWorld:
     """A World of the objects in files, folders and (``-``) standard input. Raises ManifestError."""
     objects: list[Object] = []
+    files: list[tuple[str, str | None]] = []
     for path in paths:
         for file in files_of(path, recursive):
-            objects += parse(read_text(file, env), "standard input" if file == "-" else file)
-    return ManifestWorld(objects, namespace, env.now())
+            text = read_text(file, env)
+            objects += parse(text, "standard input" if file == "-" else file)
+            files.append((file, text if file == "-" else None))
+    world = ManifestWorld(objects, namespace, env.now())
+    world.files = files
+    return world
 
 
 def read_text(path: str, env: Env) -> str:
@@ -234,6 +309,7 @@ def flatten(document: Any, where: str) -> Iterator[Object]:
     """An object, or those of a List, each with the fields without which it is none."""
     if not isinstance(document, dict):
         raise ManifestError(f"{where}: not a Kubernetes object, but {type(document).__name__}")
+    document = redacted(document)
     kind = document.get("kind")
     if (document.get("apiVersion"), kind) == SNAPSHOT:
         check_shape(document, SNAPSHOT_SHAPE, where)
@@ -243,6 +319,8 @@ def flatten(document: Any, where: str) -> Iterator[Object]:
             for index, part in enumerate(document.get("items") or [])
             for item in flatten(part, f"{where}, items[{index}]")
         ]
+        for index, part in enumerate(document.get("partial") or []):
+            check_shape(part, PARTIAL_SHAPE, f"{where}, partial[{index}]")
         yield {**document, "items": items}
         return
     if isinstance(kind, str) and kind.endswith("List") and isinstance(document.get("items"), list):
@@ -261,7 +339,8 @@ def flatten(document: Any, where: str) -> Iterator[Object]:
             raise ManifestError(f"{where}: {kind} without metadata.name (a string)")
         document = {**document, "metadata": {**metadata, "name": metadata["generateName"] + "*"}}
     where = f"{where}, {kind} {document['metadata']['name']}"
-    check_time(document["metadata"].get("creationTimestamp"), where, "metadata.creationTimestamp")
+    for field in ("creationTimestamp", "deletionTimestamp"):
+        check_time(document["metadata"].get(field), where, f"metadata.{field}")
     check_shape(document, OBJECT_SHAPES.get(str(kind), OBJECT_SHAPE), where)
     if kind == "Pod":
         check_shape(document, {"spec!": POD_SPEC_SHAPE}, where)
@@ -281,18 +360,44 @@ METADATA_SHAPE = {
     "name": str,
     "namespace": str,
     "creationTimestamp": str,
-    "annotations": dict,
-    "labels": dict,
+    "deletionTimestamp": str,
+    "finalizers": [str],
+    "uid": str,
+    "annotations": {"*": str},
+    "labels": {"*": str},
     "ownerReferences": [{"kind!": str, "name!": str, "apiVersion": str, "uid": str}],
-    "managedFields": [{"time": str}],
+    "managedFields": [
+        {
+            "time": str,
+            "manager": str,
+            "fieldsV1": {"f:data": dict, "f:metadata": {"f:annotations": dict}},
+        }
+    ],
 }
-SECRET_SOURCE_SHAPE = {"secretName": str, "name": str, "items": [{"key": str, "path": str}]}
+SECRET_SOURCE_SHAPE = {
+    "secretName": str,
+    "name": str,
+    "defaultMode": int,
+    "items": [{"key": str, "path": str, "mode": int}],
+}
+USERS_SHAPE = {
+    "runAsUser": int,
+    "runAsGroup": int,
+    "runAsNonRoot": bool,
+    "fsGroup": int,
+    "supplementalGroups": [int],
+}
 CONTAINER_SHAPE = {
     "name!": str,
     "command": [str],
     "args": [str],
-    "env": [{"name!": str, "valueFrom": {"secretKeyRef": {"name": str, "key": str}}}],
-    "volumeMounts": [{"name!": str, "mountPath!": str, "subPath": str, "subPathExpr": str}],
+    "image": str,
+    "env": [{"name!": str, "value": str, "valueFrom": {"secretKeyRef": {"name": str, "key": str}}}],
+    "envFrom": list,
+    "volumeMounts": [
+        {"name!": str, "mountPath!": str, "subPath": str, "subPathExpr": str, "readOnly": bool}
+    ],
+    "securityContext": USERS_SHAPE,
 }
 POD_SPEC_SHAPE = {
     "serviceAccountName": str,
@@ -300,13 +405,26 @@ POD_SPEC_SHAPE = {
     "automountServiceAccountToken": bool,
     "containers!": [CONTAINER_SHAPE],
     "initContainers": [CONTAINER_SHAPE],
+    "ephemeralContainers": [CONTAINER_SHAPE],
     "imagePullSecrets": [{"name": str}],
+    "securityContext": USERS_SHAPE,
+    "terminationGracePeriodSeconds": int,
+    "restartPolicy": str,
+    "nodeSelector": {"*": str},
+    "enableServiceLinks": bool,
+    "hostNetwork": bool,
+    "dnsPolicy": str,
+    "dnsConfig": {"nameservers": [str]},
+    "os": {"name": str},
     "volumes": [
         {
             "name!": str,
             "secret": SECRET_SOURCE_SHAPE,
-            "configMap": dict,
+            **dict.fromkeys(
+                ("configMap", "downwardAPI", "csi", "hostPath", "persistentVolumeClaim"), dict
+            ),
             "projected": {
+                "defaultMode": int,
                 "sources": [
                     {
                         "serviceAccountToken": {
@@ -317,27 +435,141 @@ POD_SPEC_SHAPE = {
                         "secret": SECRET_SOURCE_SHAPE,
                         "configMap": {"name": str, "items": [{"key": str, "path": str}]},
                         "downwardAPI": {"items": [{"path": str}]},
+                        "clusterTrustBundle": {"path": str},
                     }
-                ]
+                ],
             },
         }
     ],
 }
 OBJECT_SHAPE: Object = {"metadata!": METADATA_SHAPE, "status": dict}
-SUBJECTS_SHAPE = {**OBJECT_SHAPE, "subjects": [{"kind!": str, "name!": str, "namespace": str}]}
+SUBJECTS_SHAPE = {
+    **OBJECT_SHAPE,
+    "subjects": [{"kind!": str, "name!": str, "namespace": str, "apiGroup": str}],
+    "roleRef": {"kind": str, "name": str, "apiGroup": str},
+}
+RULE_FIELDS = ("apiGroups", "resources", "verbs", "resourceNames", "nonResourceURLs")
+RULES_SHAPE = {
+    **OBJECT_SHAPE,
+    "rules": [{field: [str] for field in RULE_FIELDS}],
+    "aggregationRule": {
+        "clusterRoleSelectors": [{"matchLabels": {"*": str}, "matchExpressions": [dict]}]
+    },
+}
+SERVICE_SHAPE = {"type": str, "clusterIP": str, "clusterIPs": [str], "ports": [{"port": int}]}
+SELECTOR_SHAPE = {
+    "matchLabels": {"*": str},
+    "matchExpressions": [{"key": str, "operator": str, "values": [str]}],
+}
+EGRESS_SHAPE = {
+    "to": [{"ipBlock": {"cidr": str, "except": [str]}}],
+    "ports": [{"protocol": str, "endPort": int}],
+}
+POLICY_SHAPE = {"podSelector": SELECTOR_SHAPE, "policyTypes": [str], "egress": [EGRESS_SHAPE]}
+ENDPOINTS_SHAPE = {
+    **OBJECT_SHAPE,
+    "endpoints": [{"addresses": [str]}],
+    "ports": [{"port": int}],
+}
+STATE_SHAPE = {
+    "running": dict,
+    "waiting": dict,
+    "terminated": {"exitCode": int, "startedAt": str, "finishedAt": str},
+}
+STATUSES_SHAPE = [{"name": str, "state": STATE_SHAPE, "lastState": STATE_SHAPE}]
+POD_STATUS_SHAPE = {
+    "containerStatuses": STATUSES_SHAPE,
+    "initContainerStatuses": STATUSES_SHAPE,
+    "ephemeralContainerStatuses": STATUSES_SHAPE,
+}
+WORKLOADS = (
+    "Deployment",
+    "ReplicaSet",
+    "ReplicationController",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+    "CronJob",
+)
+WORKLOAD_STATUS_SHAPE = {
+    **dict.fromkeys(("replicas", "updatedReplicas"), int),
+    **dict.fromkeys(("desiredNumberScheduled", "currentNumberScheduled"), int),
+    "conditions": [{"type": str, "status": str, "message": str}],
+}
+ADMISSION_RULES_SHAPE = [
+    {field: [str] for field in ("apiGroups", "apiVersions", "operations", "resources")}
+]
+SCOPE_SHAPE = {"namespaceSelector": SELECTOR_SHAPE, "objectSelector": SELECTOR_SHAPE}
+WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+WEBHOOK_SHAPE = {
+    "name": str,
+    "rules": ADMISSION_RULES_SHAPE,
+    "matchConditions": list,
+    "clientConfig": {"service": {"name": str, "namespace": str}},
+    **SCOPE_SHAPE,
+}
+POLICIES = (
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
+    "ValidatingAdmissionPolicy",
+)
+BOUND_SHAPE = {
+    "policyName": str,
+    "matchConstraints": {
+        "resourceRules": ADMISSION_RULES_SHAPE,
+        "excludeResourceRules": list,
+        **SCOPE_SHAPE,
+    },
+    "matchResources": SCOPE_SHAPE,
+}
 OBJECT_SHAPES: dict[str, Object] = {
-    "ServiceAccount": {**OBJECT_SHAPE, "automountServiceAccountToken": bool},
-    "Secret": {**OBJECT_SHAPE, "type": str, "data": dict, "stringData": dict, "dataCount": int},
-    "ConfigMap": {**OBJECT_SHAPE, "data": dict},
-    "Event": {**OBJECT_SHAPE, "involvedObject": dict, "reason": str, "message": str},
+    "Pod": {**OBJECT_SHAPE, "status": POD_STATUS_SHAPE},
+    "Service": {**OBJECT_SHAPE, "spec": SERVICE_SHAPE},
+    "NetworkPolicy": {**OBJECT_SHAPE, "spec": POLICY_SHAPE},
+    "EndpointSlice": ENDPOINTS_SHAPE,
+    "ServiceAccount": {
+        **OBJECT_SHAPE,
+        "automountServiceAccountToken": bool,
+        "secrets": [{"name": str}],
+        "imagePullSecrets": [{"name": str}],
+    },
+    "Secret": {
+        **OBJECT_SHAPE,
+        "type": str,
+        "data": dict,
+        "stringData": dict,
+        "dataCount": int,
+        "immutable": bool,
+    },
+    "ConfigMap": {**OBJECT_SHAPE, "data": {"*": str}},
+    "Event": {
+        **OBJECT_SHAPE,
+        **dict.fromkeys(("involvedObject", "series", "source"), dict),
+        "reason": str,
+        "message": str,
+    },
+    "PersistentVolumeClaim": {**OBJECT_SHAPE, "spec": dict},
+    **dict.fromkeys(WORKLOADS, {**OBJECT_SHAPE, "status": WORKLOAD_STATUS_SHAPE}),
+    **dict.fromkeys(WEBHOOKS, {**OBJECT_SHAPE, "webhooks": [WEBHOOK_SHAPE]}),
+    **dict.fromkeys(POLICIES, {**OBJECT_SHAPE, "spec": BOUND_SHAPE}),
     "RoleBinding": SUBJECTS_SHAPE,
     "ClusterRoleBinding": SUBJECTS_SHAPE,
+    "Role": RULES_SHAPE,
+    "ClusterRole": RULES_SHAPE,
 }
-SCOPES_SHAPE = [{"kind!": str, "namespace": str, "why": str}]
+SCOPES_SHAPE = [
+    {"kind!": str, "namespace": str, "name": str, "metadata": bool, "what": str, "why": str}
+]
+NAMES_SHAPE = [{"kind!": str, "namespace": str, "name!": str, "apiVersion": str}]
+PARTIAL_SHAPE = {"kind!": str, "metadata!": {**METADATA_SHAPE, "name!": str}}
 SNAPSHOT_SHAPE = {
     "time": str,
+    "source": str,
     "seen": SCOPES_SHAPE,
     "unseen": SCOPES_SHAPE,
+    "absent": NAMES_SHAPE,
+    "targets": NAMES_SHAPE,
+    "partial": list,
     "documents": dict,
     "items": list,
 }
@@ -361,10 +593,18 @@ def check_time(value: Any, where: str, path: str) -> None:
         ) from error
 
 
+def expanded(shape: Object, value: Object) -> Iterable[tuple[str, Any]]:
+    """The fields of a shape, with those that a value has in the place of ``*``."""
+    if "*" in shape:
+        return [(key, shape["*"]) for key in value]
+    return shape.items()
+
+
 def check_shape(value: Any, shape: Any, where: str, path: str = "") -> None:
     """Raises ManifestError where a value is not of a shape; null is as good as not there.
 
-    A shape is a type, a list with the shape of its items, or fields with theirs (``!``: needed).
+    A shape is a type, a list with the shape of its items, or fields with theirs (``!``: needed;
+    ``*``: whatever its name).
     """
     if isinstance(shape, type):
         # in Python a truth value is a number, too
@@ -376,8 +616,13 @@ def check_shape(value: Any, shape: Any, where: str, path: str = "") -> None:
             check_shape(item, shape[0], where, f"{path}[{index}]")
     else:
         check_shape(value, dict, where, path)
-        for key, inner in shape.items():
-            field = key.rstrip("!")
+        for key in value:
+            if not isinstance(key, str):
+                raise ManifestError(
+                    f"{where}: {path} has a key that is no string".replace("  ", " ")
+                )
+        for key, inner in expanded(shape, value):
+            field = key if "*" in shape else key.rstrip("!")
             if value.get(field) is not None:
                 check_shape(value[field], inner, where, f"{path}.{field}".lstrip("."))
             elif key != field:

@@ -5,6 +5,7 @@ Judged by the stored volumes and mounts alone: the automount flags count only wh
 
 import posixpath
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from .admission import MIRROR_ANNOTATION, TOKEN_MOUNT_PATH
@@ -13,6 +14,9 @@ from .world import Object, Unseen, World
 
 TOKEN_SECRET_TYPE = "kubernetes.io/service-account-token"
 ACCOUNT_ANNOTATION = "kubernetes.io/service-account.name"
+
+# What stands in the place of an empty value in a Secret that was read from a file.
+EMPTY = "empty"
 
 
 class TokenFile(NamedTuple):
@@ -51,9 +55,26 @@ def volumes(pod: Object) -> dict[str, Object]:
     return {volume["name"]: volume for volume in pod["spec"].get("volumes") or []}
 
 
+def is_windows(pod: Object) -> bool:
+    """Whether a pod says that it is for Windows."""
+    spec = pod["spec"]
+    selector = spec.get("nodeSelector") or {}
+    named = (spec.get("os") or {}).get("name") or selector.get("kubernetes.io/os")
+    return bool(named == "windows")
+
+
+@lru_cache(maxsize=1024)
+def cleaned(path: str) -> str:
+    """A mount path normalised; one in the manner of Windows without its drive, with slashes."""
+    if "\\" in path or path[1:2] == ":":
+        path = path.replace("\\", "/")
+        path = path[2:] if path[1:2] == ":" else path
+    return posixpath.normpath(path or "/")
+
+
 def same_place(path: str) -> str:
     """A mount path as the container sees it: normalised, with /var/run being /run as in images."""
-    path = posixpath.normpath(path or "/")
+    path = cleaned(path)
     return path[4:] if path.startswith("/var/run/") else path
 
 
@@ -68,20 +89,30 @@ def at_default_path(mount: Object) -> bool:
 def volume_tokens(volume: Object) -> Iterator[tuple[str, str, int | None, str]]:
     """The token files of a volume: (path, audience, lifetime, secret).
 
-    A Secret volume counts when it holds a key ``token``, which cannot be seen here: it is taken to
-    do so unless its items say otherwise. Whether the Secret really is a token is for the caller.
+    Where two sources bring one file the kubelet keeps the last (pkg/volume/projected). A Secret
+    volume counts when it holds a key ``token``, which cannot be seen here: it is taken to do so
+    unless its items say otherwise. Whether the Secret really is a token is for the caller.
     """
+    found: dict[str, tuple[str, str, int | None, str]] = {}
     for source in (volume.get("projected") or {}).get("sources") or []:
         projection = source.get("serviceAccountToken")
         if projection:
-            yield (
-                projection.get("path", "token"),
+            path = projection.get("path") or "token"
+            found[posixpath.normpath(path)] = (
+                path,
                 projection.get("audience") or "",
-                projection.get("expirationSeconds", 3600),
+                projection.get("expirationSeconds") or 3600,
                 "",
             )
-        elif source.get("secret"):
-            yield from secret_tokens(source["secret"], source["secret"].get("name", ""))
+            continue
+        for kind in ("secret", "configMap", "downwardAPI"):
+            for item in (source.get(kind) or {}).get("items") or []:
+                found.pop(posixpath.normpath(item.get("path") or "."), None)
+        if source.get("secret"):
+            for token in secret_tokens(source["secret"], source["secret"].get("name", "")):
+                # whether a Secret without items has such a key is not known: no reason to lose one
+                found.setdefault(posixpath.normpath(token[0]), token)
+    yield from found.values()
     if volume.get("secret"):
         yield from secret_tokens(volume["secret"], volume["secret"].get("secretName", ""))
 
@@ -98,20 +129,39 @@ def secret_tokens(source: Object, secret: str) -> Iterator[tuple[str, str, int |
 
 
 def token_files(pod: Object) -> list[TokenFile]:
-    """All token files that the containers of a pod find, by container and mount."""
+    """All token files that the containers of a pod find, by container and mount.
+
+    What lies under another mount of the default path is not found. Most checks of a pod ask for
+    them, one after the other, so the last answer is remembered.
+    """
+    global last_files
+    spec, files = last_files
+    if spec is not pod["spec"]:
+        files = found_files(pod)
+        last_files = (pod["spec"], files)
+    return [*files]
+
+
+last_files: tuple[Object | None, list[TokenFile]] = (None, [])
+
+
+def found_files(pod: Object) -> list[TokenFile]:
+    """The token files of a pod, looked for."""
     by_name = volumes(pod)
     found = []
     for container in containers(pod):
+        top = default_mount(container)
         for mount in container.get("volumeMounts") or []:
             volume = by_name.get(mount.get("name", ""))
-            if volume is None:
+            if volume is None or (at_default_path(mount) and mount is not top):
                 continue
             sub_path = mount.get("subPath") or mount.get("subPathExpr") or ""
             for path, audience, lifetime, secret in volume_tokens(volume):
                 if sub_path:
-                    if sub_path != path:
+                    if not within(path, sub_path):
                         continue
-                    file = mount["mountPath"]
+                    below = posixpath.relpath(path, sub_path)
+                    file = posixpath.normpath(posixpath.join(mount["mountPath"], below))
                 else:
                     file = posixpath.join(mount["mountPath"], path)
                 found.append(
@@ -127,12 +177,25 @@ def token_files(pod: Object) -> list[TokenFile]:
     return found
 
 
+def within(path: str, sub_path: str) -> bool:
+    """Whether a file of a volume is what a subPath names, or lies in that folder."""
+    whole = posixpath.normpath(sub_path)
+    return f"{posixpath.normpath(path)}/".startswith(f"{whole}/")
+
+
 def default_mount(container: Object) -> Object | None:
-    """The mount that lies on the default path of a container; the last one wins, as in Linux."""
+    """The mount that lies on the default path of a container.
+
+    Where there are several by different spellings, container runtimes mount those with fewer parts
+    in their path first (/run/… before /var/run/…) and else in the given order; the last is on top.
+    """
     found = None
+    most = 0
     for mount in container.get("volumeMounts") or []:
         if at_default_path(mount):
-            found = mount
+            parts = cleaned(mount["mountPath"]).count("/")
+            if parts >= most:
+                found, most = mount, parts
     return found
 
 
@@ -168,7 +231,8 @@ def has_token(secret: Object) -> bool:
     """Whether a Secret is filled, by its keys (in files) or their number (from a cluster)."""
     if "dataCount" in secret:
         return int(secret["dataCount"]) > 0
-    return "token" in {**(secret.get("data") or {}), **(secret.get("stringData") or {})}
+    fields = [secret.get(field) or {} for field in ("data", "stringData")]
+    return any((field.get("token") or EMPTY) != EMPTY for field in fields)
 
 
 def api_tokens(pod: Object, world: World) -> list[TokenFile]:

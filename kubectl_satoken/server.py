@@ -1,5 +1,7 @@
 """What is known of the API server itself: its version, its audiences, its flags."""
 
+from weakref import WeakKeyDictionary
+
 from .world import Object, Unseen, World
 
 Version = tuple[int, int]
@@ -24,19 +26,35 @@ def flags_of(world: World, flag: str) -> list[str]:
     Managed clusters hide it, so its absence says nothing.
     """
     values = []
+    for word in arguments(world):
+        name, mark, value = word.partition("=")
+        if mark and name.lstrip("-") == flag:
+            values.append(value)
+    return values
+
+
+# By world, since a sweep asks again and again, and kube-system may have very many pods.
+known_arguments: "WeakKeyDictionary[World, list[str]]" = WeakKeyDictionary()
+
+
+def arguments(world: World) -> list[str]:
+    """The words of the command lines of kube-apiserver's static pods; none where unseen."""
+    found = known_arguments.get(world)
+    if found is not None:
+        return found
+    words: list[str] = []
     try:
         for pod in world.list("Pod", "kube-system"):
             labels = pod["metadata"].get("labels") or {}
             if labels.get("component") != "kube-apiserver":
                 continue
             for container in pod["spec"].get("containers") or []:
-                for word in [*(container.get("command") or []), *(container.get("args") or [])]:
-                    name, mark, value = str(word).partition("=")
-                    if mark and name.lstrip("-") == flag:
-                        values.append(value)
+                parts = [*(container.get("command") or []), *(container.get("args") or [])]
+                words += [str(word) for word in parts]
     except Unseen:
         pass
-    return values
+    known_arguments[world] = words
+    return words
 
 
 def api_audiences(world: World) -> set[str] | None:

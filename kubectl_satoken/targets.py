@@ -64,6 +64,22 @@ def parse(words: Sequence[str], find_kind: FindKind) -> list[Target]:
     return targets
 
 
+def types(words: Sequence[str], find_kind: FindKind) -> list[Kind] | None:
+    """The types that TYPE or TYPE1,TYPE2 alone means: all of them. None where names are given.
+
+    Raises UsageError for a word that is no type.
+    """
+    if len(words) > 1 or any("/" in word for word in words):
+        return None
+    found = []
+    for word in words[0].split(",") if words else ():
+        try:
+            found.append(builtin_kind(word) or find_kind(word))
+        except UsageError as error:
+            raise UsageError(error.message, f"for a pod of that name say pod/{word}") from error
+    return list(dict.fromkeys(found))
+
+
 def unknown_kind(word: str) -> Kind:
     """A find_kind for where there is no cluster to ask. Raises UsageError in kubectl's words."""
     raise UsageError(f'the server doesn\'t have a resource type "{word}"')

@@ -9,6 +9,22 @@ def seconds(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+def day(text: str) -> float | None:
+    """When a day begins (UTC) that is written as 2026-11-22; None for any other text."""
+    # fromisoformat alone takes 20261122 and 2026-W47-7 as well
+    if len(text) != 10 or not text.replace("-", "", 2).isdecimal():
+        return None
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
+def date(moment: float) -> str:
+    """The day (UTC) of a time in seconds: 2026-11-22."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d")
+
+
 def lifetime(span: float) -> str:
     """A lifetime in seconds to the tenth of its largest unit: 1h for the usual 3607 seconds."""
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):

@@ -75,7 +75,8 @@ def template_pod(workload: Object) -> Object | None:
 
 def is_live(pod: Object) -> bool:
     """Whether a pod was stored by an API server, rather than read from a template or manifest."""
-    return bool(pod["metadata"].get("uid"))
+    # past what likeness.py counts as read: which uid it is does not matter here
+    return bool(dict.get(pod["metadata"], "uid"))
 
 
 def finished(pod: Object) -> bool:

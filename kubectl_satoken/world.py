@@ -122,7 +122,8 @@ class World(Protocol):
         ``api_version`` is needed only for kinds that are not in KINDS.
 
         A Secret comes without its data: ``metadata``, ``type`` and ``dataCount`` (how many keys it
-        holds; the one field that is ours). No check may need more, so no secret value is read.
+        holds; the one field that is ours). No check may need more, so no secret value is read. One
+        from a file has ``data`` and ``stringData``, but as token_secrets.redacted leaves them.
         """
 
     def list(self, kind: str, namespace: str = "", *, metadata: bool = False) -> Iterator[Object]:
@@ -139,6 +140,12 @@ class World(Protocol):
 
     def text(self, path: str) -> Object | None:
         """A non-resource document such as /.well-known/openid-configuration. Raises Unseen."""
+
+    def applied_before(self, one: Object, other: Object) -> bool:
+        """Whether kubectl apply makes ``one`` before ``other``, both as they were handed out.
+
+        Only manifests have such an order; what is stored, or of a snapshot, has none.
+        """
 
     def prepare(self, wants: Iterable[Want]) -> None:
         """Says what will be asked, so that it can be fetched at once. Never raises."""

@@ -1,6 +1,7 @@
 """The documents that are made from the program. ``make docs`` writes them, the tests compare.
 
 docs/checks.md      the pages of the checks
+docs/messages.md    the error texts that explain knows
 man/*.1             a page for the program and one for each command
 README.md           the block between the help marks, and the output of each example
 """
@@ -18,7 +19,7 @@ from argparse_manpage.manpage import Manpage
 from kubectl_satoken import __version__
 from kubectl_satoken.checks import all_checks
 from kubectl_satoken.cli import DESCRIPTION, VERBS, command_of, run, top_parser, verb_parser
-from kubectl_satoken.commands.explain import reference
+from kubectl_satoken.commands.explain import messages_reference, reference
 from kubectl_satoken.env import Env
 
 ROOT = Path(__file__).parent.parent
@@ -42,7 +43,11 @@ EXIT_STATUS = (
 
 def documents() -> dict[Path, str]:
     """All of them, by path."""
-    made = {ROOT / "docs" / "checks.md": reference(), ROOT / "README.md": readme()}
+    made = {
+        ROOT / "docs" / "checks.md": reference(),
+        ROOT / "docs" / "messages.md": messages_reference(),
+        ROOT / "README.md": readme(),
+    }
     for name, text in man_pages().items():
         made[ROOT / "man" / name] = text
     return made

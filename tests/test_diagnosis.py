@@ -1,6 +1,9 @@
 """From targets to a report."""
 
+import pytest
+
 from kubectl_satoken.diagnosis import Report, diagnose, diagnose_objects
+from kubectl_satoken.errors import NotFound
 from kubectl_satoken.targets import Target
 from tests.checks.given import world
 
@@ -82,3 +85,54 @@ def test_in_a_sweep_what_a_controller_has_made_is_not_examined_twice() -> None:
     files = world(OFF + workload("a", 2) + workload("b"))
     shown = diagnose_objects(files.objects(), files)
     assert [name for _, _, name in shown.targets] == ["a", "b"]
+
+
+@pytest.mark.parametrize("secret", ["web-token", "web-token-x7k2p", "web-sa-token"])
+def test_of_a_token_secret_that_is_not_there_it_is_said_that_none_is_made(secret: str) -> None:
+    account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web, namespace: shop}\n"
+    with pytest.raises(NotFound) as caught:
+        report("Secret", secret, account)
+    hint = caught.value.hint
+    assert "'kubectl -n shop create token web'" in hint
+    assert f'"name":"{secret}"' in hint
+    assert "\n" not in hint
+
+
+def test_of_any_other_secret_nothing_is_said() -> None:
+    account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web, namespace: shop}\n"
+    for secret in ("web", "registry", "other-token"):
+        with pytest.raises(NotFound) as caught:
+            report("Secret", secret, account)
+        assert caught.value.hint == ""
+
+
+LISTED = """
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: web, namespace: shop, uid: u}
+secrets: [{name: web-token}]
+---
+apiVersion: v1
+kind: Secret
+type: kubernetes.io/service-account-token
+dataCount: 3
+metadata:
+  name: web-token
+  namespace: shop
+  annotations: {kubernetes.io/service-account.name: web}
+---
+"""
+
+
+def test_with_a_token_secret_the_account_that_lists_it_is_examined() -> None:
+    assert [code for code, _ in found(report("Secret", "web-token", LISTED))] == ["SAT212"]
+
+
+def test_a_secret_that_is_badly_made_is_a_target_too() -> None:
+    opaque = LISTED.replace("kubernetes.io/service-account-token", "Opaque").replace(
+        "dataCount: 3", ""
+    )
+    files = world(opaque)
+    shown = diagnose_objects(files.objects(), files)
+    assert ("Secret", "shop", "web-token") in shown.targets
+    assert "SAT204" in [code for code, _ in found(shown)]

@@ -5,14 +5,15 @@ import io
 import pytest
 import yaml
 
-from kubectl_satoken.checks import Evidence, Finding, Fix, Skipped
-from kubectl_satoken.diagnosis import Cause, Report, Token
+from kubectl_satoken.checks import Evidence, Finding, Fix, Ignored, Skipped
+from kubectl_satoken.diagnosis import Cause, Report, Swept, Token
 from kubectl_satoken.env import Env
 from kubectl_satoken.output import (
     COLOURS,
     evidence_lines,
     report_object,
     wrap,
+    write_names,
     write_object,
     write_report,
 )
@@ -85,6 +86,148 @@ def test_a_hint_beside_a_fault_is_shown_in_full_when_wide() -> None:
     assert "hint: pod/web: by the way\n" in text(
         report(Cause(finding(), 1), Cause(hint, 1)), wide=True
     )
+
+
+def test_what_may_follow_from_the_root_hangs_under_it() -> None:
+    second = finding("warning", message="another thing", code="SAT303")
+    after = finding("warning", message="a consequence of that, " * 4, code="SAT402")
+    shown = report(Cause(finding(), 1), Cause(second, 1), Cause(after, 1, root="SAT102"))
+    assert text(shown).endswith(
+        """\
+
+may follow from it:
+  warning: a consequence of that, a consequence of that, a consequence of that,
+    a consequence of that, (SAT402)
+warning: another thing (SAT303)
+  (-o wide shows evidence and fix)
+"""
+    )
+    wide = text(shown, wide=True)
+    assert "automount-disabled-sa, certain, may follow from SAT102." in wide
+    # right after the root, before what has nothing to do with it
+    assert wide.index("a consequence") < wide.index("another thing")
+
+
+def test_roots_are_told_to_programs() -> None:
+    value = report_object(report(Cause(finding(), 1), Cause(finding(code="SAT402"), 1, "SAT102")))
+    assert [one["root"] for one in value["findings"]] == [None, "SAT102"]
+
+
+def test_manifests_are_named_as_the_source_of_certainty() -> None:
+    shown = report(Cause(finding(), 1))
+    assert ", certain." in text(shown._replace(source="snapshot"))
+    assert ", certain from manifests.\n" in text(shown._replace(source="manifests"))
+    assert report_object(shown)["source"] == "cluster"
+    assert report_object(shown._replace(source="manifests"))["source"] == "manifests"
+
+
+# --- what is ignored
+
+
+def ignored(severity: str = "error", **fields: object) -> Cause:
+    return Cause(finding(severity, ignored=Ignored("asks nothing", "annotation", "pod/web")), 1)
+
+
+def test_what_is_ignored_is_counted_and_wide_lists_it() -> None:
+    shown = report()._replace(ignored=(ignored(),))
+    assert text(shown).startswith("note: pod/web: nothing found but what is ignored\n")
+    assert text(shown).endswith("\nignored   1 finding (-o wide shows it)\n")
+    assert text(shown, wide=True).endswith(
+        "\nignored   pod/web: SAT102 automount-disabled-sa: asks nothing (by pod/web)\n"
+    )
+    two = report(Cause(finding(), 1))._replace(ignored=(ignored(), ignored()))
+    assert text(two).endswith("\nignored   2 findings (-o wide shows them)\n")
+
+
+def test_a_token_with_an_ignored_fault_is_not_called_ok() -> None:
+    shown = report(tokens=(token(),))._replace(ignored=(ignored(),))
+    assert text(shown).startswith("note: pod/web: nothing found but what is ignored\n\n  who  ")
+    # a hint would not have kept it from that
+    hint = report(tokens=(token(),))._replace(ignored=(ignored("hint"),))
+    assert text(hint).startswith("ok: pod/web has a working token\n")
+
+
+def test_of_several_targets_those_with_ignored_faults_are_named_apart() -> None:
+    other = ("Pod", "shop", "other")
+    shown = report(tokens=(token(), token(target=other)))
+    shown = shown._replace(targets=[TARGET, other], ignored=(ignored(),))
+    assert "ok: a working token: pod/other\n" in text(shown)
+    assert "note: nothing found but what is ignored: pod/web\n" in text(shown)
+
+
+def test_a_sweep_with_ignored_faults_only_is_not_called_ok() -> None:
+    counts = {"pods": 1, "workloads": 1, "serviceAccounts": 1, "secrets": 0}
+    shown = report()._replace(targets=[], swept=Swept("shop", counts, {}))
+    assert text(shown).startswith("ok: no fault found; 1 pod, ")
+    assert text(shown._replace(ignored=(ignored("hint"),))).startswith("ok: no fault found; ")
+    assert text(shown._replace(ignored=(ignored(),))).startswith(
+        "note: nothing found but what is ignored; 1 pod, "
+    )
+
+
+def test_programs_are_told_what_is_ignored_and_why() -> None:
+    value = report_object(report()._replace(ignored=(ignored(),)))
+    assert value["findings"] == []
+    assert value["ignored"][0]["ignored"] == {
+        "reason": "asks nothing",
+        "by": "annotation",
+        "where": "pod/web",
+    }
+
+
+def test_with_few_checks_nothing_is_called_working() -> None:
+    shown = report(tokens=(token(),))._replace(wanted=frozenset({"SAT303"}))
+    assert text(shown).startswith("ok by the checks that ran: pod/web has a token\n")
+
+
+# --- names
+
+
+def test_names_are_as_kubectl_prints_them() -> None:
+    causes = [
+        Cause(finding(target=("Deployment", "shop", "web")), 1),
+        Cause(finding(target=("Deployment", "shop", "web"), code="SAT303"), 1),
+        Cause(finding(), 1, targets=(TARGET, ("Rollout", "shop", "x"), ("Job", "shop", "j"))),
+    ]
+    shown = report(*causes)._replace(kinds=(("Rollout", "argoproj.io/v1alpha1"),))
+    stdout = io.StringIO()
+    shown.causes.append(Cause(finding("hint", target=("Pod", "shop", "fine")), 1))
+    write_names(shown, ("error", "warning"), Env(stdout=stdout))
+    assert stdout.getvalue() == "deployment.apps/web\npod/web\nrollout.argoproj.io/x\njob.batch/j\n"
+
+
+# --- what may be in an object
+
+
+NASTY = "\x1b]0;x\x07\x1b[31merror\x1b[0m\r\n\u202e\x9b2J\ud800\x85 end"
+
+
+def test_nothing_in_an_object_steers_the_terminal() -> None:
+    target = ("Pod", f"shop{NASTY}", f"web{NASTY}")
+    place = Evidence(f"Pod{NASTY}", "shop", f"web{NASTY}", f"spec.x{NASTY}", f"y{NASTY}", True)
+    nasty = finding(
+        message=f"wrong {NASTY}",
+        object=place,
+        evidence=(place, place._replace(value={NASTY: [NASTY]})),
+        fix=Fix(f"mend {NASTY}", (f"kubectl edit {NASTY}",)),
+        target=target,
+    )
+    why = Ignored(f"because {NASTY}", "annotation", f"pod/{NASTY}")
+    shown = Report(
+        [target],
+        [Cause(nasty, 1), Cause(nasty._replace(code="SAT303"), 1, "SAT102")],
+        [Skipped("SAT501", "x", f"what {NASTY}", f"why {NASTY}")],
+        [token(target=target, path=NASTY, container=NASTY, user=NASTY, audience=NASTY)],
+        [(target, f"note {NASTY}")],
+        1,
+        ignored=(Cause(nasty._replace(ignored=why), 1),),
+    )
+    for report_ in (shown, shown._replace(causes=[])):
+        for wide in (False, True):
+            written = text(report_, wide=wide)
+            assert all(line.isprintable() for line in written.split("\n")), written
+            written.encode()
+    assert "\\x1b[31merror\\x1b[0m" in text(shown)
 
 
 def test_a_finding_without_fix() -> None:

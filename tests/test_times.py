@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubectl_satoken.times import lifetime, seconds, words
+from kubectl_satoken.times import date, day, lifetime, seconds, words
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,15 @@ def test_lifetimes_are_rounded(span: float, text: str) -> None:
 )
 def test_times_are_seconds_since_the_epoch(text: str) -> None:
     assert seconds(text) == 1795348800
+
+
+def test_days_are_those_of_utc() -> None:
+    assert day("2026-11-22") == seconds("2026-11-22T00:00:00Z")
+    assert date(seconds("2026-11-22T23:59:59Z")) == "2026-11-22"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2026-1-2", "20261122", "2026-W47-7", "2026-13-01", "2026-11-22T00:00:00Z", "-"]
+)
+def test_what_go_would_not_read_as_a_day_is_none(text: str) -> None:
+    assert day(text) is None

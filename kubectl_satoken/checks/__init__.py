@@ -18,7 +18,7 @@ Its name is the function's with dashes. A check never mentions permissions: what
 raises Unseen from the world, and the engine reports that as skipped, never as fine.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any, NamedTuple
 
 from ..world import Object, Unseen, World
@@ -58,10 +58,18 @@ class Fix(NamedTuple):
     recreates: bool = False
 
 
+class Ignored(NamedTuple):
+    """Why a finding does not count: ``by`` is "annotation" or "baseline", ``where`` has it."""
+
+    reason: str
+    by: str
+    where: str
+
+
 class Finding(NamedTuple):
     """A fault: one sentence, where it is, what shows it, how sure, what mends it.
 
-    Code, name, severity, stage and target are filled in by the engine.
+    Code, name, severity, stage, target and ignored are filled in by the engine.
     """
 
     message: str
@@ -74,6 +82,7 @@ class Finding(NamedTuple):
     name: str = ""
     stage: str = ""
     target: tuple[str, str, str] = ("", "", "")
+    ignored: Ignored | None = None
 
 
 class Skipped(NamedTuple):
@@ -146,6 +155,18 @@ def all_checks() -> list[Check]:
     return [registry[code] for code in sorted(registry)]
 
 
+_on: dict[tuple[str, int], list[Check]] = {}
+
+
+def checks_on(kind: str) -> list[Check]:
+    """The checks that judge a kind of object, by code."""
+    found = _on.get((kind, len(registry)))
+    if found is None:
+        found = [one for one in all_checks() if one.on == kind]
+        _on[kind, len(registry)] = found  # by number, too: a test may register one more
+    return found
+
+
 def find_check(text: str) -> Check | None:
     """The check of that code or name, in any case."""
     wanted = text.strip().lower()
@@ -158,9 +179,9 @@ def find_check(text: str) -> Check | None:
 def at(item: Object, path: str = "", value: Any = None, *, here: bool = False) -> Evidence:
     """Evidence in an object at hand."""
     metadata = item["metadata"]
-    return Evidence(
-        item.get("kind", ""), metadata.get("namespace", ""), metadata["name"], path, value, here
-    )
+    # past what likeness.py counts as read: evidence is made before it is known to be needed
+    name = dict.__getitem__(metadata, "name")
+    return Evidence(item.get("kind", ""), metadata.get("namespace", ""), name, path, value, here)
 
 
 def examine(
@@ -169,25 +190,29 @@ def examine(
     target: tuple[str, str, str] | None = None,
     *,
     asked: bool = True,
+    wanted: Container[str] | None = None,
 ) -> tuple[list[Finding], list[Skipped], int]:
     """Runs the checks for an object's kind: (findings, what could not be looked at, checks run).
 
-    The findings are in the order of causes. ``target`` is what the user asked about, where that is
-    not the object itself; in a sweep nobody ``asked``.
+    The findings are in the order of causes, those that an annotation says to ignore among them.
+    ``target`` is what the user asked about, where that is not the object itself; in a sweep nobody
+    ``asked``. ``wanted`` are the codes of the checks to run, if not all.
     """
     metadata = item["metadata"]
     target = target or (item["kind"], metadata.get("namespace", ""), metadata["name"])
     findings: list[Finding] = []
     skipped: list[Skipped] = []
     ran = 0
-    for one in all_checks():
-        if one.on != item["kind"]:
+    for one in checks_on(item["kind"]):
+        if wanted is not None and one.code not in wanted:
             continue
         ran += 1
         try:
             for finding in one.function(item, world):
-                # a guess is never the cause, and what may be meant so is none where nobody asked
-                hint = finding.certainty == "possible" or (one.deliberate and not asked)
+                # a guess is never the cause, and what may be meant so is none where nobody asked,
+                # unless the check itself saw that this one hurts
+                meant = one.deliberate and not asked and finding.severity != "error"
+                hint = finding.certainty == "possible" or meant
                 findings.append(
                     finding._replace(
                         code=one.code,
@@ -199,6 +224,10 @@ def examine(
                 )
         except Unseen as unseen:
             skipped.append(Skipped(one.code, one.name, unseen.what, unseen.why))
+    if findings:
+        from ..ignores import heed
+
+        findings = [heed(finding, item, world) for finding in findings]
     return sorted(findings, key=rank), skipped, ran
 
 

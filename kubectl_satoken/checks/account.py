@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ..fixes import kubectl, patch_pod, restart
+from ..fixes import dumps, kubectl, patch_pod, restart
 from ..mounts import account_of, api_tokens, is_mirror
 from ..rbac import bindings_of
 from ..times import seconds, words
@@ -14,9 +14,12 @@ from ..workloads import (
     is_live,
     owner_of,
     template_path,
+    template_pod,
 )
 from ..world import Object, Unseen, World
 from . import Evidence, Finding, Fix, at, check
+from .creation import stuck_alias
+from .kubelet import told
 
 NOT_FOUND = "error looking up service account"
 
@@ -90,31 +93,42 @@ def sa_not_found(pod: Object, world: World) -> Iterator[Finding]:
     The pod template names a service account that does not exist in its namespace. The API server
     refuses every pod with `error looking up service account NAMESPACE/NAME: serviceaccount "NAME"
     not found`; the ReplicaSet, Job or StatefulSet says so in an event FailedCreate. An account of
-    the same name in another namespace does not count.
+    the same name in another namespace does not count (see SAT111).
+
+    Files need not hold every account that they use, so in manifests this is reported only where
+    another one has nearly that name.
 
     ### How to fix it
 
     Create the service account, or name the one that was meant. Controllers try again by
     themselves, after ever longer pauses; a restart of the rollout makes them try at once.
     """
-    if is_live(pod):
+    # of "default" SAT112 tells more
+    if is_live(pod) or account_of(pod) == "default":
         return
-    missing = missing_account(pod, world)
+    unsure: Unseen | None = None
+    try:
+        missing = missing_account(pod, world)
+    except Unseen as unseen:
+        missing = unlisted_account(pod, world)
+        if missing is None:
+            raise
+        unsure = unseen
     if missing is None:
         return
     namespace, name = missing.namespace, missing.name
     owner = owner_of(pod, world)
-    evidence = [missing]
+    if any(namesake(namespace, name, world)):
+        if unsure is not None:
+            raise unsure
+        return  # SAT111 tells more
+    if stuck_alias(owner.object if owner is not None else None, pod):
+        return  # SAT114 tells more
+    evidence = [named_in(pod, owner, name), missing]
     if owner is not None:
-        path = ".".join((*(template_path(owner.object or {}) or ("spec", "template")), "spec"))
-        evidence.insert(
-            0, Evidence(owner.kind, namespace, owner.name, f"{path}.serviceAccountName", name)
-        )
         event = refusal(owner, world)
         if event:
             evidence.append(event)
-    else:
-        evidence.insert(0, at(pod, "spec.serviceAccountName", name))
     near = near_name(namespace, name, world)
     if near:
         evidence.append(Evidence("ServiceAccount", namespace, near, "", "is there"))
@@ -130,11 +144,177 @@ def sa_not_found(pod: Object, world: World) -> Iterator[Finding]:
             (create_account(namespace, name, world), *restart(pod, world)),
         )
     yield Finding(
-        f"no pod can be made: serviceaccount {name} does not exist in {namespace}",
+        f"no pod can be made: serviceaccount {name} does not exist in {namespace}"
+        if unsure is None
+        else f"serviceaccount {name} is not in these files, but {near} is",
         missing,
         tuple(evidence),
         fix,
+        certainty="certain" if unsure is None else on_paper(namespace, world),
     )
+    if unsure is not None:
+        raise unsure  # whether it is in the cluster was not seen
+
+
+def named_in(pod: Object, owner: Owner | None, name: str) -> Evidence:
+    """Where a pod's account is named: in its owner's template, or in itself."""
+    if owner is None:
+        return at(pod, "spec.serviceAccountName", name)
+    path = ".".join((*(template_path(owner.object or {}) or ("spec", "template")), "spec"))
+    namespace = pod["metadata"].get("namespace", "")
+    return Evidence(owner.kind, namespace, owner.name, f"{path}.serviceAccountName", name)
+
+
+def unlisted_account(pod: Object, world: World) -> Evidence | None:
+    """The pod's account as evidence when files have another of nearly its name, used by nobody."""
+    if world.source != "manifests" or is_mirror(pod):
+        return None
+    namespace = pod["metadata"].get("namespace", "")
+    name = account_of(pod)
+    near = near_name(namespace, name, world)
+    if not near or near in named_accounts(namespace, world):
+        return None
+    return Evidence("ServiceAccount", namespace, name, "", "not in these files", here=True)
+
+
+def named_accounts(namespace: str, world: World) -> set[str]:
+    """The accounts that the workloads of a namespace name, as far as they can be seen."""
+    names: set[str] = set()
+    for kind in ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod"):
+        try:
+            for item in world.list(kind, namespace):
+                pod = item if kind == "Pod" else template_pod(item)
+                if pod is not None:
+                    names.add(account_of(pod))
+        except Unseen:
+            continue  # what came before a break stays
+    return names
+
+
+def on_paper(namespace: str, world: World) -> str:
+    """How sure it is that what is not in files is missing: more where they make the namespace."""
+    try:
+        return "likely" if world.get("Namespace", "", namespace) is not None else "possible"
+    except Unseen:
+        return "possible"
+
+
+def namesake(namespace: str, name: str, world: World) -> Iterator[str]:
+    """The other namespaces with an account of that name that no pod there uses.
+
+    One that is used belongs to another copy of the application. What cannot be seen does not count.
+    """
+    if name == "default":
+        return
+    found = []
+    try:
+        for item in world.list("ServiceAccount", metadata=True):
+            where = item["metadata"].get("namespace", "")
+            if item["metadata"]["name"] == name and where != namespace:
+                found.append(where)
+    except Unseen:
+        pass  # what came before a break stays
+    for where in found:
+        if not is_ending(where, world) and not is_used(where, name, world):
+            yield where
+
+
+def is_ending(namespace: str, world: World) -> bool:
+    """Whether a namespace is seen to be on its way out."""
+    try:
+        item = world.get("Namespace", "", namespace)
+    except Unseen:
+        return False
+    return item is not None and bool(item["metadata"].get("deletionTimestamp"))
+
+
+def is_used(namespace: str, name: str, world: World) -> bool:
+    """Whether an account is used by pods, or in files by workloads; yes where that is not seen."""
+    if world.source == "manifests":
+        return name in named_accounts(namespace, world)
+    try:
+        return any(account_of(pod) == name for pod in world.list("Pod", namespace))
+    except Unseen:
+        return True
+
+
+@check("SAT111", on="Pod", severity="error", stage="creation")
+def sa_in_other_namespace(pod: Object, world: World) -> Iterator[Finding]:
+    """The service account is there, but in another namespace than the pods.
+
+    ### What goes wrong
+
+    A pod can only run as a service account of its own namespace; the name of a namespace cannot
+    even be given. An account of that name exists elsewhere, here it does not, and every pod is
+    refused with `error looking up service account NAMESPACE/NAME: serviceaccount "NAME" not found`.
+    The one that is there is used by no pod, so it seems to be meant for these. Often
+    `metadata.namespace` is missing from its manifest, or is another one in that of the workload.
+
+    ### How to fix it
+
+    Create the account in the namespace of the pods too and add it to the bindings of the other, or
+    move the workload.
+    """
+    if is_live(pod) or is_mirror(pod):
+        return
+    namespace, name = pod["metadata"].get("namespace", ""), account_of(pod)
+    unsure: Unseen | None = None
+    try:
+        if world.get("ServiceAccount", namespace, name) is not None:
+            return
+    except Unseen as unseen:
+        if world.source != "manifests":
+            raise
+        unsure = unseen
+    others = sorted(set(namesake(namespace, name, world)))
+    if not others:
+        if unsure is not None:
+            raise unsure
+        return
+    missing = Evidence("ServiceAccount", namespace, name, "", "not found", here=True)
+    if unsure is not None:
+        missing = missing._replace(value="not in these files")
+    owner = owner_of(pod, world)
+    evidence = [named_in(pod, owner, name), missing]
+    evidence += [Evidence("ServiceAccount", one, name, "", "is there") for one in others[:3]]
+    event = refusal(owner, world) if owner is not None else None
+    if event:
+        evidence.append(event)
+    commands = [create_account(namespace, name, world)]
+    summary = f"create it in {namespace} as well (or move the workload to {others[0]})"
+    if len(others) == 1:
+        grants = list(grant_alike(others[0], name, namespace, world))
+        commands += grants
+        if grants:
+            summary = f"create it in {namespace} as well, with the rights that the other has"
+    yield Finding(
+        f"no pod can be made: serviceaccount {name} is in {others[0]}, but the pods are in "
+        f"{namespace}",
+        missing,
+        tuple(evidence),
+        Fix(summary, (*commands, *restart(pod, world))),
+        certainty="certain" if unsure is None else "likely",
+    )
+
+
+def grant_alike(other: str, name: str, namespace: str, world: World) -> Iterator[str]:
+    """The commands that add an account to the bindings that its namesake elsewhere is named in."""
+    try:
+        found = list(bindings_of(world, other, name))
+    except Unseen:
+        return
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+    patch = dumps([{"op": "add", "path": "/subjects/-", "value": subject}])
+    for binding in found:
+        if not any(
+            item.get("kind") == "ServiceAccount" and item.get("name") == name
+            for item in binding.get("subjects") or []
+        ):
+            continue  # a group: the other account is in another one
+        kind = binding["kind"].lower()
+        where = binding["metadata"].get("namespace", "")
+        words = ("patch", kind, binding["metadata"]["name"], "--type=json", "-p", patch)
+        yield kubectl(world, where, *words)
 
 
 @check("SAT105", on="Pod", severity="error", stage="token")
@@ -155,11 +335,27 @@ def sa_deleted_after_pod(pod: Object, world: World) -> Iterator[Finding]:
     """
     if not is_live(pod) or finished(pod):
         return
-    missing = missing_account(pod, world)
+    said = None
+    try:
+        missing = missing_account(pod, world)
+    except Unseen:
+        said = None if is_mirror(pod) else told(pod, world, "SAT105")
+        if said is None:
+            raise
+        name = account_of(pod)
+        missing = Evidence(
+            "ServiceAccount", pod["metadata"].get("namespace", ""), name, "", "not found", here=True
+        )
+        unsure = True
+    else:
+        unsure = False
     if missing is None:
         return
     token = api_tokens(pod, world)
     evidence = [at(pod, "spec.serviceAccountName", missing.name), missing]
+    said = said or told(pod, world, "SAT105")
+    if said is not None:
+        evidence.append(said.evidence._replace(here=False))
     yield Finding(
         f"the token is refused: serviceaccount {missing.name} was deleted after the pod was made"
         if token
@@ -174,6 +370,8 @@ def sa_deleted_after_pod(pod: Object, world: World) -> Iterator[Finding]:
             ),
             recreates=True,
         ),
+        # the kubelet's word may be older than an account that was made since
+        certainty="likely" if unsure else "certain",
     )
 
 
@@ -210,12 +408,13 @@ def sa_recreated_token_stale(pod: Object, world: World) -> Iterator[Finding]:
     if account is None:
         return
     made = account["metadata"].get("creationTimestamp", "")
-    if not made or made <= pod["metadata"].get("creationTimestamp", ""):
+    if not made:
         return
     lifetime = min(file.lifetime or 0 for file in tokens)
     refreshed = min(lifetime * REFRESH_SHARE, REFRESH_AT_MOST) + REFRESH_SLACK
     age = world.now() - seconds(made)
-    if age > refreshed:
+    # most accounts are old, and then it does not matter when the pod was made
+    if age > refreshed or made <= pod["metadata"].get("creationTimestamp", ""):
         return
     here = at(account, "metadata.creationTimestamp", made, here=True)
     yield Finding(
@@ -285,6 +484,20 @@ def namesakes(pod: Object, owner: Owner | None) -> set[str]:
     return names
 
 
+def may_be_meant(pod: Object, world: World) -> bool:
+    """Whether an account has a name by which the pod's workload may be known.
+
+    A ReplicaSet, or the Job of a CronJob, has the name of its owner and some more.
+    """
+    names = namesakes(pod, None)
+    maker = (controller_of(pod) or {}).get("name", "")
+    return any(
+        item["metadata"]["name"] in names or maker.startswith(item["metadata"]["name"] + "-")
+        for item in world.list("ServiceAccount", pod["metadata"].get("namespace", ""))
+        if item["metadata"]["name"] != "default"
+    )
+
+
 @check("SAT107", on="Pod", severity="warning", stage="access")
 def unexpected_default_sa(pod: Object, world: World) -> Iterator[Finding]:
     """The pod runs as `default`, though an account seems to be meant for it.
@@ -304,6 +517,8 @@ def unexpected_default_sa(pod: Object, world: World) -> Iterator[Finding]:
     if is_mirror(pod) or finished(pod) or account_of(pod) != "default":
         return
     namespace = pod["metadata"].get("namespace", "")
+    if is_live(pod) and not may_be_meant(pod, world):
+        return  # which spares the reading of its owners
     owner = owner_of(pod, world)
     workload = owner.object if owner is not None and owner.object is not None else pod
     wrong = misplaced(workload, pod)

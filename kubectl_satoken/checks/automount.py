@@ -13,9 +13,11 @@ from ..mounts import (
     is_mirror,
     volume_tokens,
 )
-from ..workloads import finished, is_live
+from ..workloads import finished, is_live, owner_of
 from ..world import Object, World
 from . import Evidence, Finding, Fix, at, check
+from .creation import mount_by_hand
+from .policy import set_by_engine, strippers
 
 
 def bare_containers(pod: Object, world: World) -> list[str]:
@@ -74,11 +76,23 @@ def automount_disabled_pod(pod: Object, world: World) -> Iterator[Finding]:
     if not names:
         return
     here = at(pod, "spec.automountServiceAccountToken", False, here=True)
+    owner = owner_of(pod, world)
+    engine = set_by_engine(owner.object if owner is not None else None) or set_by_engine(pod)
     yield Finding(
-        "no token is mounted: the pod says automountServiceAccountToken: false",
+        "no token is mounted: the pod says automountServiceAccountToken: false"
+        + (", which a policy has set" if engine else ""),
         here,
-        (here, *no_mount(pod, names)),
+        (here, *((engine,) if engine else ()), *no_mount(pod, names)),
+        # a policy would set the flag again; it leaves a volume of one's own alone
         patch_pod(
+            pod,
+            world,
+            mount_by_hand(pod, names),
+            "mount the token by a volume of your own, since the policy would set the flag again "
+            "(or have the workload exempted; its pods are recreated)",
+        )
+        if engine
+        else patch_pod(
             pod,
             world,
             {"automountServiceAccountToken": True},
@@ -114,10 +128,16 @@ def automount_disabled_sa(pod: Object, world: World) -> Iterator[Finding]:
     if account is None or flag.value is not False:
         return
     here = flag._replace(here=True)
+    engine = set_by_engine(account)
     yield Finding(
         f"no token is mounted: serviceaccount {flag.name} says automountServiceAccountToken: false",
         here,
-        (at(pod, "spec.automountServiceAccountToken"), here, *no_mount(pod, names)),
+        (
+            at(pod, "spec.automountServiceAccountToken"),
+            here,
+            *((engine,) if engine else ()),
+            *no_mount(pod, names),
+        ),
         patch_pod(
             pod,
             world,
@@ -125,6 +145,22 @@ def automount_disabled_sa(pod: Object, world: World) -> Iterator[Finding]:
             "mount it for this workload only (its pods are recreated)",
         ),
     )
+
+
+def changed_since(pod: Object, account: Object) -> str:
+    """When the account's automount flag was set after the pod was made; empty if it was not.
+
+    A flag that was taken away leaves no trace.
+    """
+    changed = max(
+        (
+            str(entry.get("time") or "")
+            for entry in account["metadata"].get("managedFields") or []
+            if "f:automountServiceAccountToken" in (entry.get("fieldsV1") or {})
+        ),
+        default="",
+    )
+    return changed if changed > str(pod["metadata"].get("creationTimestamp") or "") else ""
 
 
 @check("SAT103", on="Pod", severity="error", stage="mount")
@@ -150,18 +186,15 @@ def automount_changed_after_admission(pod: Object, world: World) -> Iterator[Fin
     account, flag = account_flag(pod, world)
     if account is None or not should_automount(account, pod):
         return
+    if not pod["spec"].get("serviceAccountName"):
+        return  # SAT108: nobody has looked at the flags
     if pod["spec"].get("automountServiceAccountToken"):
         # the pod itself asked for it when it was made: that a flag was changed is not the reason
         return
     created = pod["metadata"].get("creationTimestamp", "")
-    changed = max(
-        (
-            str(entry.get("time") or "")
-            for entry in account["metadata"].get("managedFields") or []
-            if "f:automountServiceAccountToken" in (entry.get("fieldsV1") or {})
-        ),
-        default="",
-    )
+    changed = changed_since(pod, account)
+    if not changed and strippers(pod, world):
+        return  # SAT110 names who takes it out
     evidence = [
         at(pod, "metadata.creationTimestamp", created),
         at(
@@ -171,7 +204,7 @@ def automount_changed_after_admission(pod: Object, world: World) -> Iterator[Fin
         ),
         flag._replace(here=True),
     ]
-    if changed > created:
+    if changed:
         evidence.append(at(account, "metadata.managedFields[*].time", changed))
     yield Finding(
         "no token is mounted, though pod and service account allow it now: "
@@ -180,5 +213,5 @@ def automount_changed_after_admission(pod: Object, world: World) -> Iterator[Fin
         (*evidence, *no_mount(pod, names)),
         Fix("make the pod anew", tuple(restart(pod, world)), recreates=True),
         # a flag that was taken away leaves no trace, and a policy may have taken the volume out
-        certainty="certain" if changed > created else "likely",
+        certainty="certain" if changed else "likely",
     )

@@ -8,6 +8,7 @@ from ..mounts import containers, is_mirror
 from ..workloads import finished
 from ..world import Object, Unseen, World
 from . import Evidence, Finding, Fix, at, check
+from .kubelet import told
 
 
 def uses_root_ca(pod: Object) -> Evidence | None:
@@ -37,10 +38,10 @@ def kube_root_ca_missing(pod: Object, world: World) -> Iterator[Finding]:
     The volume with the token also takes `ca.crt` from the ConfigMap `kube-root-ca.crt` of the
     namespace. Where that is missing the pod stays in ContainerCreating:
     `MountVolume.SetUp failed for volume "kube-api-access-…" : configmap "kube-root-ca.crt" not
-    found`. kube-controller-manager publishes it into every namespace, and puts it back when it is
-    deleted or changed; if it stays away, that controller
-    (`root-ca-certificate-publisher-controller`) does not run, may not write here, or the namespace
-    is being deleted.
+    found`, or `configmap references non-existent config key: ca.crt`. kube-controller-manager
+    publishes it into every namespace, and puts it back when it is deleted or changed; if it stays
+    away, that controller (`root-ca-certificate-publisher-controller`) does not run, may not write
+    here, or the namespace is being deleted.
 
     ### How to fix it
 
@@ -53,13 +54,25 @@ def kube_root_ca_missing(pod: Object, world: World) -> Iterator[Finding]:
     if source is None:
         return
     namespace = pod["metadata"].get("namespace", "")
-    config_map = world.get("ConfigMap", namespace, ROOT_CA_CONFIG_MAP)
+    said = None
+    unsure = False
+    try:
+        config_map = world.get("ConfigMap", namespace, ROOT_CA_CONFIG_MAP)
+    except Unseen:
+        said = told(pod, world, "SAT305")
+        if said is None or said.part("name") not in (ROOT_CA_CONFIG_MAP, "ca.crt"):
+            raise
+        # the kubelet has seen what we may not
+        config_map = {} if said.part("name") == "ca.crt" else None
+        unsure = True
     if config_map is not None and (config_map.get("data") or {}).get("ca.crt"):
         return
     state = "not found" if config_map is None else "has no ca.crt"
     here = Evidence("ConfigMap", namespace, ROOT_CA_CONFIG_MAP, "data", state, here=True)
     evidence = [source, here]
-    evidence += failed_mounts(pod, world)
+    said = said or told(pod, world, "SAT305")
+    if said is not None:
+        evidence.append(said.evidence._replace(here=False))
     yield Finding(
         f"the token cannot be mounted: configmap {ROOT_CA_CONFIG_MAP} "
         + ("does not exist" if config_map is None else "has no ca.crt")
@@ -67,20 +80,8 @@ def kube_root_ca_missing(pod: Object, world: World) -> Iterator[Finding]:
         here,
         tuple(evidence),
         copy_root_ca(namespace, world, delete=config_map is not None),
+        certainty="likely" if unsure else "certain",
     )
-
-
-def failed_mounts(pod: Object, world: World) -> Iterator[Evidence]:
-    """The last event by which the kubelet says so."""
-    try:
-        events = list(world.events(pod["metadata"].get("namespace", ""), pod["metadata"]["name"]))
-    except Unseen:
-        return
-    for event in reversed(events):
-        message = str(event.get("message", ""))
-        if event.get("reason") == "FailedMount" and ROOT_CA_CONFIG_MAP in message:
-            yield at(pod, "event FailedMount", message)
-            return
 
 
 def copy_root_ca(namespace: str, world: World, *, delete: bool) -> Fix:

@@ -5,12 +5,21 @@ from typing import TYPE_CHECKING
 
 from ..cli import PROG
 from ..env import Env
-from ..errors import ExitStatus, ManifestError, UsageError
-from ..flags import add_cluster_flags, overrides, scope
+from ..errors import ExitStatus, ManifestError, UsageError, redact, visible
+from ..flags import add_cluster_flags, overrides, repeated, scope
 
 if TYPE_CHECKING:
-    from ..diagnosis import Report
-    from ..world import Kind
+    from collections.abc import Iterator, Sequence
+
+    from ..checks import Skipped
+    from ..cluster import Api
+    from ..diagnosis import Look, Report
+    from ..manifests import ManifestWorld
+    from ..suppress import Baseline
+    from ..targets import Target
+    from ..world import Kind, Object, World
+
+Places = tuple["Sequence[tuple[str, str | None]]", str]
 
 HELP = "Tell why a pod has no working token, and what mends it"
 
@@ -18,7 +27,8 @@ DESCRIPTION = """\
 Tell why a pod, workload, service account or Secret has no working service
 account token: the verdict, the chain that leads to it, and a fix to copy.
 
-doctor only reads. It makes no token and runs nothing in a pod.
+Without --verify or --probe doctor only reads: it makes no token and runs
+nothing in a pod.
 """
 
 EPILOG = f"""\
@@ -29,12 +39,38 @@ Examples:
   # A deployment: its template, its pods, and why none could be made
   {PROG} doctor deploy/web
 
+  # Everything in the namespace, or in the cluster: each cause is told once
+  {PROG} doctor -n shop
+  {PROG} doctor -A
+
   # Everything in these files, without a cluster
   {PROG} doctor -f manifests/ -R
+
+  # Run the fixes after reading them
+  {PROG} doctor deploy/web -o fix
+  {PROG} doctor deploy/web -o fix | sh
+
+  # What is new since the last time
+  {PROG} doctor -f manifests/ -o json > known.json
+  {PROG} doctor -f manifests/ --baseline known.json
 
   # For a script: 1 when there is an error, 3 when something could not be seen
   {PROG} doctor pod/web-6d4 -o json --fail-on=error --strict
 """
+
+INTERRUPTED = "interrupted"
+
+FORMATS = (
+    "wide",
+    "json",
+    "yaml",
+    "name",
+    "fix",
+    "fix-yaml",
+    "sarif",
+    "junit",
+    "markdown",
+)
 
 FAIL_ON = {
     "error": ("error",),
@@ -49,7 +85,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "targets",
         metavar="TYPE/NAME",
         nargs="*",
-        help="what to look at: pod/x, pod x, deploy/x, sa/x, secret/x, several",
+        help="what to look at: pod/x, pod x, deploy/x, sa/x, secret/x, several; TYPE: all of "
+        "that type; nothing: all pods, service accounts and token Secrets of the namespace",
+    )
+    parser.add_argument(
+        "-A",
+        "--all-namespaces",
+        action="store_true",
+        help="look at everything in all namespaces",
+    )
+    parser.add_argument(
+        "-l",
+        "--selector",
+        default="",
+        help="label query that selects the pods, or what TYPE says, to look at: -l app=web",
     )
     parser.add_argument(
         "-f",
@@ -65,14 +114,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o",
         "--output",
-        choices=("wide", "json", "yaml"),
-        help="output format; wide shows every finding in full",
+        choices=FORMATS,
+        metavar="FORMAT",
+        help=f"output format: {', '.join(FORMATS)}; wide shows every finding in full, name "
+        "what has findings, fix the fixes as a script for sh, fix-yaml those of them that are "
+        "manifests, for kubectl apply",
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="CHECK",
+        help="run these checks only, by code or name: SAT101,automount-disabled-sa",
+    )
+    parser.add_argument(
+        "--skip",
+        action="append",
+        default=[],
+        metavar="CHECK",
+        help="leave these checks out",
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="FILE",
+        help="ignore the findings of this report, which -o json wrote before",
     )
     parser.add_argument(
         "--fail-on",
         choices=tuple(FAIL_ON),
         default="warning",
-        help="exit with 1 from this severity on (default: warning)",
+        help="exit with 1 from this severity on (default: warning); -o name, fix and fix-yaml "
+        "leave out what is less",
+    )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="ask the API server for the tokens that the pods get, and whether it takes them; "
+        "stores and runs nothing",
+    )
+    parser.add_argument(
+        "--probe",
+        action="store_true",
+        help="look into the containers by kubectl exec, and make a request from there; where "
+        "there is no shell an ephemeral container does it, which stays in the pod",
+    )
+    parser.add_argument(
+        "--probe-image",
+        metavar="IMAGE",
+        default="busybox",
+        help="the image of that container (default: busybox)",
     )
     parser.add_argument(
         "--strict", action="store_true", help="exit with 3 when something could not be seen"
@@ -89,31 +179,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, env: Env) -> int:
     """Diagnoses the targets and prints the report. Returns the exit status."""
     from ..diagnosis import diagnose, diagnose_objects
-    from ..targets import parse, unknown_kind
+    from ..targets import parse, types, unknown_kind
 
+    wanted = chosen(args)
+    baseline = known_before(args, env)
+    places: Places = ((), "")
     if args.files:
+        if args.verify or args.probe:
+            raise UsageError("--verify and --probe need a cluster, not files")
+        if args.all_namespaces or args.selector:
+            raise UsageError("-A and -l need a cluster, not files")
         from ..manifests import read
 
         namespace = args.namespace or "default"
         targets = parse(args.targets, unknown_kind)
         files = read(args.files, namespace, env, recursive=args.recursive)
+        if not targets and files.targets:
+            # a snapshot of a target is about that, whatever else had to be read for it
+            namespace, targets = asked_in(files)
         if targets:
-            report = diagnose(targets, namespace, files)
+            report = diagnose(targets, namespace, files, wanted=wanted)
         else:
-            report = diagnose_objects(files.objects(), files)
+            report = diagnose_objects(files.objects(), files, wanted=wanted)
             if not report.targets:
                 raise ManifestError(
                     f"nothing to look at in {', '.join(args.files)}: "
                     "no pod, nothing with a pod template, no token Secret"
                 )
+        report = report._replace(source="snapshot" if files.snapshot else "manifests")
+        places = (files.files, namespace)
     else:
         if args.recursive:
             raise UsageError("-R needs -f")
-        if not args.targets:
-            raise UsageError(
-                "nothing to look at: name a target, or files with -f",
-                f"{PROG} doctor pod/NAME",
-            )
         from ..cluster import connect
         from ..kubeconfig import load
         from ..live import ClusterWorld
@@ -127,21 +224,175 @@ def run(args: argparse.Namespace, env: Env) -> int:
 
             return find(api, word)
 
+        kinds = types(args.targets, find_kind)
+        if kinds is not None:
+            report = swept(args, kinds, api, env, wanted)
+            return ended(report, finish(report, args, env, baseline), env)
+        named_in_sweep(args)
         targets = parse(args.targets, find_kind)
-        report = diagnose(targets, api.namespace, world)
-    return finish(report, args, env)
+        look = looker(args, api, world, env)
+        report = diagnose(targets, api.namespace, world, look, wanted=wanted)
+    return finish(report, args, env, baseline, places)
 
 
-def finish(report: "Report", args: argparse.Namespace, env: Env) -> int:
-    """Prints the report and tells the exit status."""
-    from ..output import report_object, write_object, write_report
+def asked_in(files: "ManifestWorld") -> "tuple[str, list[Target]]":
+    """What a snapshot was made of: namespace and targets."""
+    from ..targets import Target
+    from ..world import KINDS
 
-    if args.output in ("json", "yaml"):
-        write_object(report_object(report), args.output, env)
-    else:
-        write_report(report, env, colour=env.colour(args.color), wide=args.output == "wide")
+    targets = []
+    for one in files.targets:
+        known = KINDS.get(one["kind"])
+        version = one.get("apiVersion") or (known.api_version if known else "")
+        targets.append(Target(one["kind"], one["name"], version, known.plural if known else ""))
+    return files.targets[0].get("namespace") or "default", targets
+
+
+def known_before(args: argparse.Namespace, env: Env) -> "Baseline | None":
+    """What --baseline names; None without it. Raises ManifestError."""
+    if args.baseline is None:
+        return None
+    from ..suppress import read_baseline
+
+    return read_baseline(args.baseline, env)
+
+
+def chosen(args: argparse.Namespace) -> frozenset[str] | None:
+    """The codes of the checks to run; None for all. Raises UsageError."""
+    if not args.only and not args.skip:
+        return None
+    from ..suppress import select
+
+    return select(args.only, args.skip)
+
+
+def named_in_sweep(args: argparse.Namespace) -> None:
+    """Raises UsageError, in kubectl's words, when a name is given with what means all."""
+    if args.all_namespaces:
+        raise UsageError("a resource cannot be retrieved by name across all namespaces")
+    if args.selector:
+        raise UsageError("name cannot be provided when a selector is specified")
+
+
+def swept(
+    args: argparse.Namespace,
+    kinds: "list[Kind]",
+    api: "Api",
+    env: Env,
+    wanted: frozenset[str] | None = None,
+) -> "Report":
+    """Looks at everything, or all of some types."""
+    if args.verify or args.probe:
+        raise UsageError(
+            "--verify and --probe need a target",
+            f"{PROG} doctor --verify pod/NAME",
+        )
+    from ..sweep import Progress, everything, of_kinds, sweep
+    from ..sweep_world import SweepWorld
+
+    world = SweepWorld(api, env, "" if args.all_namespaces else api.namespace)
+    world.flags = scope(args)
+    items = of_kinds(kinds, world, args.selector) if kinds else everything(world, args.selector)
+    with Progress(env) as progress:
+        api.erase = progress.erase
+        return sweep(items, world, progress.tell, wanted=wanted)
+
+
+def ended(report: "Report", status: int, env: Env) -> int:
+    """The exit status of a sweep, which may have ended before its end."""
+    broken = report.swept.broken if report.swept else ""
+    if not broken:
+        return status
+    if broken == INTERRUPTED:
+        env.stderr.write("interrupted: this is what was found until then\n")
+        return ExitStatus.INTERRUPTED
+    why = visible(redact(broken))
+    env.stderr.write(f"error: {why}\nhint: the report ends where this happened\n")
+    return ExitStatus.FAILED
+
+
+def looker(args: argparse.Namespace, api: "Api", world: "World", env: Env) -> "Look | None":
+    """What --verify and --probe add to a diagnosis; None without them."""
+    if not args.verify and not args.probe:
+        return None
+
+    def look(pod: "Object", skipped: "list[Skipped]") -> "Iterator[Object]":
+        if args.verify:
+            from ..verify import verify
+
+            yield from verify(pod, world, api, skipped)
+        if args.probe:
+            from ..probe import Prober, probe
+
+            flags = repeated(args)
+            yield from probe(pod, world, Prober("kubectl", flags, args.probe_image, env), skipped)
+
+    if args.probe:
+        repeated(args)  # raises before anything is read
+    return look
+
+
+def finish(
+    report: "Report",
+    args: argparse.Namespace,
+    env: Env,
+    baseline: "Baseline | None" = None,
+    places: "Places" = ((), ""),
+) -> int:
+    """Prints the report and tells the exit status.
+
+    ``places`` are the files that were read, and the namespace of what names none.
+    """
+    from ..suppress import settle, tell_gone
+
+    report = settle(report, baseline)
+    write(report, args, env, places)
+    if baseline is not None:
+        tell_gone(report, baseline, env)
     if any(cause.finding.severity in FAIL_ON[args.fail_on] for cause in report.causes):
         return ExitStatus.FINDINGS
     if args.strict and report.skipped:
         return ExitStatus.FAILED
     return ExitStatus.OK
+
+
+def write(report: "Report", args: argparse.Namespace, env: Env, places: "Places") -> None:
+    """Prints the report in the format that was asked for."""
+    form = args.output
+    if form in (None, "wide"):
+        from ..output import write_report
+
+        write_report(report, env, colour=env.colour(args.color), wide=form == "wide")
+    elif form in ("json", "yaml"):
+        from ..output import report_object, write_object
+
+        write_object(report_object(report), form, env)
+    elif form == "name":
+        from ..output import write_names
+
+        write_names(report, FAIL_ON[args.fail_on], env)
+    elif form == "fix":
+        from ..fixscript import script
+
+        env.stdout.write(script(report, FAIL_ON[args.fail_on]))
+    elif form == "fix-yaml":
+        from ..fixscript import remark, stream
+
+        text, others = stream(report, FAIL_ON[args.fail_on])
+        env.stdout.write(text)
+        if others:
+            env.stderr.write(remark(others))
+    elif form == "sarif":
+        from ..output import write_object
+        from ..positions import Positions
+        from ..sarif import log
+
+        write_object(log(report, Positions(*places)), "json", env)
+    elif form == "junit":
+        from .. import junit
+
+        env.stdout.write(junit.document(report))
+    else:
+        from .. import markdown
+
+        env.stdout.write(markdown.document(report))

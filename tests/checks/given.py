@@ -26,6 +26,19 @@ KINDS = (
     "RoleBinding",
     "ClusterRole",
     "ClusterRoleBinding",
+    "Service",
+    "NetworkPolicy",
+    "EndpointSlice",
+    "Namespace",
+    "Node",
+    "PersistentVolumeClaim",
+    "PersistentVolume",
+    "CSIDriver",
+    "MutatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
+    "ValidatingAdmissionPolicy",
 )
 
 # What every namespace has.
@@ -38,7 +51,7 @@ metadata: {name: default, namespace: shop, uid: sa-default,
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: kube-root-ca.crt, namespace: shop, uid: cm-root}
-data: {ca.crt: certificate}
+data: {ca.crt: "-----BEGIN CERTIFICATE----- of the cluster"}
 ---
 """
 

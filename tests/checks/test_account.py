@@ -2,6 +2,10 @@
 
 import pytest
 
+from kubectl_satoken.checks import examine
+from kubectl_satoken.manifests import ManifestWorld, parse
+from kubectl_satoken.targets import pods_for
+
 from .given import codes, commands, examined, findings, the
 
 ACCOUNT = """
@@ -222,3 +226,127 @@ def test_unexpected_default_sa_fires_for_a_misspelt_name():
 )
 def test_unexpected_default_sa_quiet(text):
     assert codes(text) == []
+
+
+# --- what files alone tell
+
+ON_FILE = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  template:
+    metadata: {labels: {app: web}}
+    spec: {serviceAccountName: web, containers: [{name: app, image: app}]}
+---
+"""
+
+NAMESPACE = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+"""
+
+
+def on_file(text: str) -> list[tuple[str, str, str]]:
+    """Code, severity and certainty of what is found about creation in plain manifests."""
+    cluster = ManifestWorld(parse(text, "test"), "shop", 0)
+    pod = next(pods_for(next(cluster.found("Deployment")), cluster))
+    found, _, _ = examine(pod, cluster)
+    return [
+        (one.code, one.severity, one.certainty)
+        for one in found
+        if one.code in ("SAT104", "SAT111", "SAT112")
+    ]
+
+
+def test_sa_not_found_quiet_where_files_just_do_not_have_the_account():
+    assert on_file(ON_FILE) == []
+    other = account("2026-11-01T00:00:00Z").replace("name: web", "name: database")
+    assert on_file(other + ON_FILE) == []
+
+
+def test_sa_not_found_fires_as_a_guess_where_files_have_one_of_nearly_that_name():
+    near = account("2026-11-01T00:00:00Z").replace("name: web", "name: shop-web")
+    assert on_file(near + ON_FILE) == [("SAT104", "hint", "possible")]
+    assert on_file(near + NAMESPACE + ON_FILE) == [("SAT104", "error", "likely")]
+
+
+def test_sa_not_found_quiet_where_another_workload_uses_the_one_of_nearly_that_name():
+    near = account("2026-11-01T00:00:00Z").replace("name: web", "name: shop-web")
+    user = ON_FILE.replace("name: web, namespace", "name: other, namespace").replace(
+        "serviceAccountName: web", "serviceAccountName: shop-web"
+    )
+    assert on_file(near + ON_FILE + user) == []
+
+
+def test_sa_in_other_namespace_fires_for_files():
+    elsewhere = account("2026-11-01T00:00:00Z").replace("namespace: shop", "namespace: default")
+    assert on_file(elsewhere + ON_FILE) == [("SAT111", "error", "likely")]
+
+
+ELSEWHERE = account("2026-11-01T00:00:00Z").replace("namespace: shop", "namespace: other")
+
+GRANT = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: web}
+subjects: [{kind: ServiceAccount, name: web, namespace: other}]
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
+---
+"""
+
+
+def test_sa_in_other_namespace_fires_and_gives_the_rights_of_the_other():
+    found = findings(ELSEWHERE + GRANT + DEPLOYMENT + ON_PAPER)
+    assert "SAT104" not in [finding.code for finding in found]
+    finding = the(found, "SAT111")
+    assert finding.message == (
+        "no pod can be made: serviceaccount web is in other, but the pods are in shop"
+    )
+    create, grant, restart = commands(finding)
+    assert create == "kubectl -n shop create serviceaccount web"
+    assert grant.startswith("kubectl patch clusterrolebinding web --type=json -p ")
+    assert restart == "kubectl -n shop rollout restart deployment/web"
+
+
+USED_THERE = POD.replace("namespace: shop", "namespace: other")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(ELSEWHERE + DEPLOYMENT + ON_PAPER + "---" + USED_THERE, id="it is used there"),
+        pytest.param(
+            ELSEWHERE
+            + NAMESPACE.replace(
+                "name: shop", 'name: other, deletionTimestamp: "2026-11-22T11:00:00Z"'
+            )
+            + DEPLOYMENT
+            + ON_PAPER,
+            id="that namespace goes",
+        ),
+    ],
+)
+def test_sa_in_other_namespace_quiet(text):
+    found = [finding.code for finding in findings(text)]
+    assert "SAT111" not in found
+    assert "SAT104" in found
+
+
+def test_sa_deleted_after_pod_fires_with_the_event_of_the_kubelet_as_evidence():
+    event = """
+---
+apiVersion: v1
+kind: Event
+metadata: {name: x.1, namespace: shop}
+involvedObject: {kind: Pod, name: x, uid: pod-x}
+reason: FailedMount
+message: 'MountVolume.SetUp failed for volume "t" : failed to fetch token: serviceaccounts "web"
+  not found'
+lastTimestamp: "2026-11-22T11:59:00Z"
+"""
+    waiting = POD.replace("spec:\n", "spec:\n  nodeName: n1\n") + "status: {phase: Pending}"
+    finding = the(findings(waiting + event), "SAT105")
+    assert finding.evidence[-1].path == "event FailedMount"

@@ -193,9 +193,43 @@ automountServiceAccountToken: true
 
 def test_automount_changed_after_admission_quiet_where_the_pod_itself_asked_for_it():
     pod = POD.replace("automountServiceAccountToken: false", "automountServiceAccountToken: true")
-    assert codes(pod) == []
+    assert codes(pod) == ["SAT110"]
 
 
 def test_automount_changed_after_admission_quiet():
     assert codes(HEALTHY) == []
     assert codes(POD) == ["SAT101"]
+
+
+def test_automount_disabled_pod_fires_and_names_the_policy_engine_that_set_it():
+    managed = DEPLOYED.replace(
+        "metadata: {name: web, namespace: shop, uid: deploy-web}",
+        """metadata:
+  name: web
+  namespace: shop
+  uid: deploy-web
+  managedFields:
+  - manager: kyverno-background-controller
+    fieldsV1: {f:spec: {f:template: {f:spec: {f:automountServiceAccountToken: {}}}}}""",
+        1,
+    )
+    finding = the(findings(managed), "SAT101")
+    assert finding.message.endswith("which a policy has set")
+    assert "kyverno-background-controller" in [one.value for one in finding.evidence]
+    assert '"volumes"' in commands(finding)[0]  # the flag would be set again
+
+
+def test_automount_changed_after_admission_quiet_for_an_api_server_without_the_plugin():
+    pod = POD.replace("  serviceAccountName: default\n  automountServiceAccountToken: false\n", "")
+    assert "SAT103" not in codes(pod)
+
+
+def test_automount_disabled_sa_fires_and_names_the_policy_engine_that_set_it():
+    account = ACCOUNT_OFF.replace(
+        "metadata: {name: web,",
+        "metadata: {managedFields: [{manager: kyverno, fieldsV1: "
+        "{f:automountServiceAccountToken: {}}}], name: web,",
+    )
+    pod = with_account(POD.replace("  automountServiceAccountToken: false\n", ""), "web")
+    finding = the(findings(account + pod + BINDING), "SAT102")
+    assert "kyverno" in [one.value for one in finding.evidence]

@@ -22,6 +22,7 @@ replaces everything, and is never stopped; what has to be started with flags is 
 
 Pods: ``image: busybox:1`` is on the node; it is a static busybox with ``apiget``, which reads the
 token and the CA where client-go does and asks the API server: ``apiget /api``, ``apiget whoami``.
+``image: tools:1`` has openssl besides, and ``image: bare:1`` has sleep and no shell.
 There is no kube-proxy and no DNS, but the address in ``KUBERNETES_SERVICE_HOST`` reaches the API
 server from every pod, with or without a network of its own. No other Service is reachable.
 """

@@ -166,13 +166,14 @@ def start(
     apiserver_flags: control_plane.Flags = NO_FLAGS,
     controller_manager_flags: control_plane.Flags = NO_FLAGS,
     keep: bool = False,
+    data: Path | None = None,
 ) -> Cluster:
     """Start a cluster with its files in a folder, and return when it can be used.
 
     It ends with this process, however that ends, unless it is to be kept. Flags that have no
     parameter of their own go to ``apiserver_flags`` and ``controller_manager_flags``, by name and
     without dashes; None takes one of the defaults away. ``controllers`` of ``[]`` starts no
-    kube-controller-manager.
+    kube-controller-manager. ``data`` is what etcd begins with: the folder ``etcd`` of another one.
     """
     listed = control_plane.listed
     own_flags: control_plane.Flags = {
@@ -191,7 +192,7 @@ def start(
         if node or apiserver or controller_manager_flags or controllers is not None:
             raise Unavailable("SATOKEN_TEST_KUBECONFIG: that cluster has a node and flags already")
         return adopt(directory, Path(existing))
-    return launch(directory, node, apiserver, controller_manager_flags, controllers, keep)
+    return launch(directory, node, apiserver, controller_manager_flags, controllers, keep, data)
 
 
 def launch(
@@ -201,6 +202,7 @@ def launch(
     controller_manager_flags: control_plane.Flags,
     controllers: Sequence[str] | None,
     keep: bool,
+    data: Path | None = None,
 ) -> Cluster:
     """Start a cluster of our own."""
     reason = node.missing_for_node() if with_node else None
@@ -208,6 +210,8 @@ def launch(
         raise Unavailable(reason)
     directory = directory.absolute()
     prepare(directory)
+    if data is not None:
+        shutil.copytree(data, directory / "etcd")
     limit = time.monotonic() + START_SECONDS
     port, etcd_port, kubelet_port = control_plane.free_ports(3)
     network = node.reserve_network() if with_node else None

@@ -17,6 +17,7 @@ PACKAGES = {
     "runc": ("/usr/sbin/runc", "/usr/bin/runc"),
     "containernetworking-plugins": ("/usr/lib/cni/ptp", "/opt/cni/bin/ptp"),
     "busybox-static": ("/bin/busybox",),
+    "openssl": ("/usr/bin/openssl",),
     "iproute2": ("/sbin/ip", "/bin/ip"),
 }
 

@@ -32,6 +32,10 @@ NAME = "node-1"
 # where it is: a pod may say ``image: busybox:1`` and nothing else.
 IMAGE = "busybox:1"
 PAUSE = "pause:1"
+# the same with openssl, a program that can make an HTTPS request
+TOOLS = "tools:1"
+# no shell: sleep, and nothing else
+BARE = "bare:1"
 
 # Private addresses that nobody is likely to have: the second number of Services, and of pods.
 SERVICES, PODS = 231, 232
@@ -393,26 +397,35 @@ def kubelet_configuration(directory: Path, network: Network, port: int) -> dict[
 
 
 def write_images(path: Path) -> None:
-    """Write both images, which differ in their command alone, as one OCI archive."""
+    """Write the images as one OCI archive."""
     # ctr takes the platform's name from Go.
     architecture = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), "")
-    contents = layer()
-    commands = {IMAGE: {"Cmd": ["sh"]}, PAUSE: {"Entrypoint": ["/bin/sleep", "2147483647"]}}
+    base, more, bare = layer(), tools(), bare_layer()
+    shell = {"Cmd": ["sh"]}
+    sleep = {"Entrypoint": ["/bin/sleep", "2147483647"]}
+    images = (
+        (IMAGE, shell, [base]),
+        (PAUSE, sleep, [base]),
+        (TOOLS, shell, [base, more]),
+        (BARE, sleep, [bare]),
+    )
     with tarfile.open(path, "w") as archive:
-        described = blob(archive, contents, "application/vnd.oci.image.layer.v1.tar")
+        kind = "application/vnd.oci.image.layer.v1.tar"
+        blobs = {each: blob(archive, each, kind) for each in (base, more, bare)}
         manifests = []
-        for image, command in commands.items():
+        for image, command, layers in images:
+            described = [blobs[each] for each in layers]
             config = {
                 "architecture": architecture,
                 "os": "linux",
                 "config": {"Env": ["PATH=/bin"], **command},
-                "rootfs": {"type": "layers", "diff_ids": [described["digest"]]},
+                "rootfs": {"type": "layers", "diff_ids": [each["digest"] for each in described]},
             }
             manifest = {
                 "schemaVersion": 2,
                 "mediaType": "application/vnd.oci.image.manifest.v1+json",
                 "config": blob(archive, config, "application/vnd.oci.image.config.v1+json"),
-                "layers": [described],
+                "layers": described,
             }
             found = blob(archive, manifest, manifest["mediaType"])
             name = {"io.containerd.image.name": f"docker.io/library/{image}"}
@@ -430,7 +443,7 @@ def blob(archive: tarfile.TarFile, content: Any, kind: Any) -> dict[str, Any]:
 
 
 def layer() -> bytes:
-    """The file system of both images: busybox by all of its names, and apiget."""
+    """The file system of the images: busybox by all of its names, and apiget."""
     busybox = debian.find("busybox-static")
     assert busybox
     listed = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True)
@@ -440,6 +453,14 @@ def layer() -> bytes:
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, mode
             files.addfile(entry)
+        # as nearly all images have it: the token's path leads through this link
+        for folder in ("run", "var"):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            files.addfile(entry)
+        link = tarfile.TarInfo("var/run")
+        link.type, link.linkname = tarfile.SYMTYPE, "../run"
+        files.addfile(link)
         add(files, "bin/busybox", busybox.read_bytes(), 0o755)
         add(files, "bin/apiget", (build.binaries() / "apiget").read_bytes(), 0o755)
         add(files, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
@@ -449,6 +470,30 @@ def layer() -> bytes:
                 link = tarfile.TarInfo(f"bin/{applet}")
                 link.type, link.linkname = tarfile.SYMTYPE, "busybox"
                 files.addfile(link)
+    return buffer.getvalue()
+
+
+def bare_layer() -> bytes:
+    """A file system in which there is sleep and no shell."""
+    busybox = debian.find("busybox-static")
+    assert busybox
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as files:
+        add(files, "bin/sleep", busybox.read_bytes(), 0o755)
+    return buffer.getvalue()
+
+
+def tools() -> bytes:
+    """A layer with openssl and the libraries that it is linked with."""
+    openssl = debian.find("openssl")
+    assert openssl
+    listed = subprocess.run(["ldd", openssl], capture_output=True, text=True, check=True).stdout
+    paths = {word for word in listed.split() if word.startswith("/")}
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as files:
+        add(files, "bin/openssl", openssl.read_bytes(), 0o755)
+        for path in sorted(paths):
+            add(files, path.lstrip("/"), Path(path).read_bytes(), 0o755)
     return buffer.getvalue()
 
 

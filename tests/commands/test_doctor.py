@@ -47,7 +47,9 @@ spec:
   - name: other
     image: app
     volumeMounts: [{name: v, mountPath: /var/run/secrets/kubernetes.io/serviceaccount}]
-  volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: token}}]}}]
+  volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: token}},
+    {configMap: {name: kube-root-ca.crt}}, {downwardAPI: {items: [
+    {path: namespace, fieldRef: {fieldPath: metadata.namespace}}]}}]}}]
 """
 UNKNOWN_ACCOUNT = """
 apiVersion: v1
@@ -131,14 +133,16 @@ def test_what_is_not_there(target: str, message: str, run: Run) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "nothing to look at: name a target, or files with -f"),
         (["-R", "pod/x"], "-R needs -f"),
         (["--nonsense", "pod/x"], "unknown flag: --nonsense"),
         (["--recursiv", "pod/x"], "unknown flag: --recursiv"),
         (["-o"], "argument -o/--output: expected one argument"),
         (["-f"], "argument -f/--filename: expected one argument"),
-        (["pod"], "pod: one resource and name is needed"),
-        (["web-6d4"], "web-6d4: one resource and name is needed"),
+        (["pod", "-f", SHOP], "pod: one resource and name is needed"),
+        (["web-6d4", "-f", SHOP], "web-6d4: one resource and name is needed"),
+        (["--only", "SAT1", "pod/x"], 'no check "SAT1"'),
+        (["--skip=nonsense", "pod/x"], 'no check "nonsense"'),
+        (["--only=SAT101", "--skip=SAT101", "pod/x"], "--only and --skip leave no check to run"),
         (["pod/", "-f", SHOP], "pod/: arguments in resource/name form"),
         (["/x", "-f", SHOP], "/x: arguments in resource/name form"),
         (["a/b/c", "-f", SHOP], "a/b/c: arguments in resource/name form"),
@@ -540,6 +544,69 @@ def test_times_are_those_of_the_snapshot(run: Run) -> None:
     first = run("doctor", "-f", SHOP, now=0.0)
     assert first == run("doctor", "-f", SHOP, now=4e9)
     assert "made again 8m ago" in " ".join(first.stdout.split())
+
+
+@pytest.mark.parametrize("form", ["sarif", "junit", "markdown", "name", "fix", "fix-yaml"])
+def test_formats_for_programs_are_never_coloured(form: str, run: Run) -> None:
+    done = run("doctor", "deploy/web", "-nshop", "-f", SHOP, "--color=always", "-o", form)
+    assert done.status == 1
+    assert "\033" not in done.stdout
+
+
+def test_the_certainty_says_that_it_is_from_manifests(run: Run) -> None:
+    assert "SAT101 automount-disabled-pod, certain from manifests." in " ".join(
+        run("doctor", "-f", "-", stdin=OFF).stdout.split()
+    )
+    # a snapshot tells the state of a cluster
+    done = run("doctor", "deploy/web", "-nshop", "-f", SHOP)
+    assert "automount-disabled-sa, certain, 2 pods." in done.stdout
+    assert run("doctor", "-f", SHOP, "-o", "json").object["source"] == "snapshot"
+    assert run("doctor", "-f", "-", "-o", "json", stdin=OFF).object["source"] == "manifests"
+
+
+def test_names_can_be_handed_on(run: Run) -> None:
+    done = run("doctor", "-nshop", "deploy/web", "deploy/report", "-f", SHOP, "-o", "name")
+    assert (done.status, done.stdout) == (1, "deployment.apps/web\ndeployment.apps/report\n")
+
+
+# --- which findings count -------------------------------------------------------------------------
+
+
+IGNORED = OFF.replace("{name: without}", '{name: without, annotations: {satoken/ignore: "%s"}}')
+
+
+def test_only_and_skip_choose_the_checks(run: Run) -> None:
+    def checked(*words: str) -> tuple[int, int]:
+        done = run("doctor", "-f", "-", "-o", "json", *words, stdin=OFF)
+        return done.status, done.object["checked"]
+
+    status, everything = checked()
+    assert status == 1
+    assert checked("--skip", "SAT101") == (0, everything - 1)
+    assert checked("--only", "SAT101") == (1, 1)
+    assert checked("--only", "automount-disabled-sa,SAT303") == (0, 2)
+    assert checked("--only=SAT101,SAT303", "--skip", "sat101") == (0, 1)
+
+
+def test_what_is_ignored_with_a_reason_does_not_count_but_is_said(run: Run) -> None:
+    text = IGNORED % "SAT101 asks nothing"
+    done = run("doctor", "-f", "-", stdin=text)
+    assert done.status == 0
+    assert "1 finding (-o wide shows it)" in done.stdout
+    wide = run("doctor", "-f", "-", "-o", "wide", stdin=text)
+    assert "SAT101 automount-disabled-pod: asks nothing (by pod/without)" in " ".join(
+        wide.stdout.split()
+    )
+    report = run("doctor", "-f", "-", "-o", "json", stdin=text).object
+    assert [one["code"] for one in report["ignored"]] == ["SAT101"]
+    for form in ("name", "fix"):
+        assert run("doctor", "-f", "-", "-o", form, stdin=text).stdout == ""
+
+
+def test_what_is_ignored_without_a_reason_counts(run: Run) -> None:
+    done = run("doctor", "-f", "-", stdin=IGNORED % "SAT101")
+    assert done.status == 1
+    assert "(no reason, so it does not count)" in " ".join(done.stdout.split())
 
 
 # --- a sweep --------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
-"""rbac.py knows the subjects of a binding as the API server does, on generated bindings."""
+"""rbac.py decides as the API server does, on generated bindings, roles and questions."""
 
+import time
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -8,9 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kubectl_satoken.checks.rules import RESOURCES
 from kubectl_satoken.cluster import Api
 from kubectl_satoken.errors import NotFound
-from kubectl_satoken.rbac import groups_of, is_subject, user_of
+from kubectl_satoken.manifests import ManifestWorld
+from kubectl_satoken.rbac import Attributes, allows, grants, groups_of, is_subject, user_of
 from tests.cluster import Cluster
 from tests.scenarios import Stage
 
@@ -128,10 +131,188 @@ def test_a_subject_means_a_service_account_exactly_when_the_api_server_says_so(
                 continue
 
 
+# --- rules
+
+VERBS = ("get", "create", "*", "GET")
+GROUPS = ("", "apps", "*", "core")
+ENTRIES = ("pods", "pods/log", "*", "*/log", "pods/*", "*/*", "deployments")
+PATHS = ("/a", "/a/", "/a/b", "/a*", "/a/*", "/*/b", "*", "a")
+
+
+def some(words: tuple[str, ...]) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(words), min_size=1, max_size=2, unique=True)
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> dict[str, Any]:
+    """A rule that the API server takes, on resources or on other URLs."""
+    if draw(st.integers(0, 3)) == 0:
+        return {"verbs": draw(some(VERBS)), "nonResourceURLs": draw(some(PATHS))}
+    rule = {
+        "verbs": draw(some(VERBS)),
+        "apiGroups": draw(some(GROUPS)),
+        "resources": draw(some(ENTRIES)),
+    }
+    if draw(st.booleans()):
+        rule["resourceNames"] = draw(some(("x", "y", "*")))
+    return rule
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> Attributes:
+    """A question about a resource or another URL."""
+    verb = draw(st.sampled_from(("get", "create")))
+    if draw(st.integers(0, 3)) == 0:
+        return Attributes(verb, path=draw(st.sampled_from(("/a", "/a/", "/a/b", "/ab", "/c/b"))))
+    return Attributes(
+        verb,
+        draw(st.sampled_from(("", "apps"))),
+        draw(st.sampled_from(("pods", "deployments"))),
+        draw(st.sampled_from(("", "log"))),
+        draw(st.sampled_from(("", "x"))),
+    )
+
+
+def ask(api: Api, account: str, where: str, namespace: str, asked: Attributes) -> bool:
+    """What the API server says of a service account of ``namespace`` that asks in ``where``."""
+    spec: dict[str, Any] = {
+        "user": user_of(namespace, account),
+        "groups": list(groups_of(namespace)),
+    }
+    if asked.path:
+        spec["nonResourceAttributes"] = {"verb": asked.verb, "path": asked.path}
+    else:
+        spec["resourceAttributes"] = {
+            "namespace": where,
+            "verb": asked.verb,
+            "group": asked.group,
+            "resource": asked.resource,
+            "subresource": asked.subresource,
+            "name": asked.name,
+        }
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": spec,
+    }
+    answer = api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    return bool(answer["status"]["allowed"])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    roles=st.lists(st.lists(rules(), max_size=2), min_size=1, max_size=2),
+    shapes=st.lists(st.sampled_from(["crb", "rb-cluster", "rb-role", "dangling"]), min_size=2),
+    asked=st.lists(questions(), min_size=8, max_size=8),
+    somewhere=st.sampled_from(("NS", OTHER, "")),
+)
+def test_rules_allow_exactly_what_the_api_server_allows(
+    roles: list[list[dict[str, Any]]],
+    shapes: list[str],
+    asked: list[Attributes],
+    somewhere: str,
+    stage: Stage,
+    api: Api,
+) -> None:
+    # an account of its own for each example: nothing of one is left for the next
+    number = next(NUMBERS)
+    account, where = f"a{number}", somewhere.replace("NS", stage.namespace)
+    subject = {"kind": "ServiceAccount", "name": account, "namespace": stage.namespace}
+    made: list[tuple[str, dict[str, Any]]] = []
+    for index, (role_rules, shape) in enumerate(zip(roles, shapes, strict=False)):
+        name = f"r{number}-{index}"
+        if shape == "rb-role":
+            role_rules = [rule for rule in role_rules if "nonResourceURLs" not in rule]
+        kind = "Role" if shape == "rb-role" else "ClusterRole"
+        inside = f"{RBAC}/namespaces/{stage.namespace}"
+        role = {"kind": kind, "metadata": {"name": name}, "rules": role_rules}
+        if shape != "dangling":
+            made.append((f"{inside}/roles" if kind == "Role" else f"{RBAC}/clusterroles", role))
+        wide = shape in ("crb", "dangling")
+        binding = {
+            "kind": "ClusterRoleBinding" if wide else "RoleBinding",
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
+            "subjects": [subject],
+        }
+        made.append((f"{RBAC}/clusterrolebindings" if wide else f"{inside}/rolebindings", binding))
+    witness = {
+        "kind": "ClusterRole",
+        "metadata": {"name": f"w{number}"},
+        "rules": [{"apiGroups": ["example.org"], "resources": [f"w{number}"], "verbs": ["get"]}],
+    }
+    seen = {
+        "kind": "RoleBinding",
+        "metadata": {"name": f"w{number}"},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": f"w{number}",
+        },
+        "subjects": [
+            {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": f"witness-{number}"}
+        ],
+    }
+    # the API server watches each of the four kinds by itself, so each gets its last word
+    closing = [
+        (f"{RBAC}/clusterroles", witness),
+        (f"{RBAC}/namespaces/{stage.namespace}/rolebindings", seen),
+    ]
+    done: list[str] = []
+    items: list[dict[str, Any]] = []
+    try:
+        for path, item in [*made, *closing]:
+            body = {"apiVersion": "rbac.authorization.k8s.io/v1", **item}
+            items.append(api.request("POST", path, body))
+            done.append(f"{path}/{item['metadata']['name']}")
+        wait_for_witness(api, stage.namespace, f"w{number}", number)
+        snapshot = {
+            "apiVersion": "satoken/v1",
+            "kind": "Snapshot",
+            "seen": [
+                {"kind": kind}
+                for kind in ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
+            ],
+            "items": items,
+        }
+        world = ManifestWorld([snapshot], stage.namespace, 0)
+        scope = (where,) if where else ()
+
+        def ours(question: Attributes) -> bool:
+            """Our answer; a URL is asked of no namespace."""
+            held = grants(world, stage.namespace, account, () if question.path else scope)
+            return any(allows(grant.rules or [], question) for grant in held)
+
+        wanted = [ours(question) for question in asked]
+        end = time.monotonic() + 10
+        while True:
+            answers = [ask(api, account, where, stage.namespace, one) for one in asked]
+            # what is allowed may take a moment; what is not never comes
+            if answers == wanted or time.monotonic() > end:
+                break
+        assert answers == wanted
+    finally:
+        for path in done:
+            try:
+                api.request("DELETE", path)
+            except NotFound:
+                continue
+
+
+def test_the_table_of_resources_is_that_of_the_api_server(stage: Stage) -> None:
+    wrong = []
+    for line in stage.shell("kubectl api-resources --no-headers").stdout.splitlines():
+        name, *short, version, namespaced, _ = line.split()
+        entry = f"{'/'.join([name, *','.join(short).split(',')])}".rstrip("/")
+        entry += "" if namespaced == "true" else "!"
+        group = version.rpartition("/")[0]
+        if entry not in RESOURCES.get(group, "").split():
+            wrong.append(f"{group}: {entry}")
+    assert wrong == []
+
+
 def wait_for_witness(api: Api, namespace: str, resource: str, number: int) -> None:
     """Waits until the binding that was made after the one in question is in force."""
-    import time
-
     end = time.monotonic() + 10
     while True:
         review = {

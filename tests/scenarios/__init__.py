@@ -42,6 +42,9 @@ class Scenario(NamedTuple):
     Where the token is not the whole story, ``proof`` is a shell line in the place of the oracle: it
     fails while there is a fault, and succeeds when it is mended. ``where`` it is played: "live" on
     a control plane alone, "node" on pods that run.
+
+    What no API server would store is asked about as a ``file``: it is not applied, and ``target``
+    is what the fix makes of it.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Scenario(NamedTuple):
     restore: tuple[str, ...] = ()
     proof: str = ""
     where: tuple[str, ...] = ("live", "node")
+    file: bool = False
 
 
 def template(spec: str, *, kind: str = "Deployment", name: str = "web") -> str:
@@ -280,7 +284,11 @@ def play(scenario: Scenario, stage: Stage, works: Works) -> None:
 def play_through(scenario: Scenario, stage: Stage, works: Works) -> None:
     """The scenario itself."""
     text = scenario.manifest.replace("NS", stage.namespace)
-    stage.kubectl("-n", stage.namespace, "apply", "-f", "-", stdin=text)
+    path = Path(stage.environ["WORK"]) / "manifest.yaml"
+    if scenario.file:
+        path.write_text(text)
+    else:
+        stage.kubectl("-n", stage.namespace, "apply", "-f", "-", stdin=text)
     for line in scenario.events:
         if line == "wait-for-pod":
             wait_for_token(stage, scenario, works)
@@ -295,7 +303,7 @@ def play_through(scenario: Scenario, stage: Stage, works: Works) -> None:
     target = scenario.target
     if target == "pod":
         target = f"pod/{stage.pods()[-1]['metadata']['name']}"
-    played = stage.doctor(target)
+    played = stage.doctor(f"--filename={path}" if scenario.file else target)
     findings = played.report["findings"]
     assert findings, played.text
     first = findings[0]

@@ -25,6 +25,34 @@ SCENARIOS = [
         wait="kubectl -n $NS get events | grep -q FailedCreate",
     ),
     Scenario(
+        "sa-in-other-namespace",
+        "SAT111",
+        "deploy/web",
+        template(AS_WEB),
+        (
+            "kubectl create namespace $NS-b && kubectl -n $NS-b create serviceaccount web",
+            "kubectl create clusterrolebinding $NS-web --clusterrole=view "
+            "--serviceaccount=$NS-b:web",
+        ),
+        wait="kubectl -n $NS get events | grep -q FailedCreate",
+        asks="list pods",
+        restore=(
+            "kubectl delete clusterrolebinding $NS-web",
+            "kubectl delete namespace $NS-b --wait=false",
+        ),
+        where=("live",),
+    ),
+    Scenario(
+        "sa-not-found-nearly-in-the-files",
+        "SAT104",
+        "deploy/web",
+        f"{service_account('webshop')}---{template(AS_WEB.replace('e: web,', 'e: webshopp,'))}",
+        undo=("kubectl -n $NS apply -f $WORK/manifest.yaml",),
+        certainty="possible",
+        file=True,
+        where=("live",),
+    ),
+    Scenario(
         "sa-deleted-after-pod",
         "SAT105",
         "pod",

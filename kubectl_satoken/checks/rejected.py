@@ -1,0 +1,794 @@
+"""The API server does not take the token, or does not give one.
+
+The object is a Token (see verify.py): what a token says of itself and what the API server says of
+it. There is one only where the user asked for it, by --verify or --probe.
+"""
+
+from collections.abc import Iterator
+
+from ..fixes import kubectl, patch_pod, restart
+from ..server import api_audiences
+from ..times import lifetime, words
+from ..token import LEGACY_ISSUER, audiences, bound
+from ..world import Object, Unseen, World
+from . import Evidence, Finding, Fix, at, check
+
+# pkg/serviceaccount/claims.go, and go-jose's DefaultLeeway
+LEEWAY = 60
+
+
+def reason_of(error: str) -> str:
+    """Our name for why the API server refuses a token, from what it says; empty if it is new.
+
+    The text is that of several authenticators joined; ``invalid bearer token`` alone says that
+    none of them knows the issuer, or that it is no token at all.
+    """
+    from ..messages import Finder
+
+    for match in Finder().find(error):
+        if not match.message.generic and match.message.name.startswith(("token-", "legacy-")):
+            return match.message.name
+    return ""
+
+
+def refusals(token: Object) -> list[Object]:
+    """The verdicts that went against a token."""
+    return [one for one in token.get("reviews") or [] if not one["authenticated"]]
+
+
+def is_refused(token: Object) -> bool:
+    """Whether every verdict went against it."""
+    reviews = token.get("reviews") or []
+    return bool(reviews) and len(refusals(token)) == len(reviews)
+
+
+def said(token: Object, name: str) -> Evidence | None:
+    """The API server's own words, if they are those of that reason."""
+    for one in refusals(token):
+        if reason_of(one["error"]) == name:
+            return at(token, f"the API server, by {one['by']}", one["error"], here=True)
+    return None
+
+
+def pod_of(token: Object, world: World) -> Object | None:
+    """The pod that a token is for."""
+    metadata = token["metadata"]
+    try:
+        return world.get("Pod", metadata["namespace"], metadata["name"])
+    except Unseen:
+        return None
+
+
+def anew(token: Object, world: World, summary: str) -> Fix:
+    """A fix that makes the pod, and with it its token, anew."""
+    pod = pod_of(token, world)
+    return Fix(summary, tuple(restart(pod, world)) if pod else (), recreates=True)
+
+
+def claim(token: Object, path: str, *, here: bool = False) -> Evidence:
+    """A claim of the token as evidence; the path is that in its payload."""
+    value: object = token.get("payload") or {}
+    for key in path.split("/"):
+        value = value.get(key) if isinstance(value, dict) else None
+    return at(token, f"claim {path.replace('/', ' ')}", value, here=here)
+
+
+def stamp(value: object) -> float | None:
+    """A time in a claim: seconds since 1970, None where there is none."""
+    return float(value) if isinstance(value, int | float) else None
+
+
+@check("SAT801", on="Token", severity="error", stage="token")
+def token_expired(token: Object, world: World) -> Iterator[Finding]:
+    """The token has expired.
+
+    ### What goes wrong
+
+    The time in its claim `exp` has passed, and the API server answers 401 Unauthorized
+    (`service account token has expired`). A pod's token is renewed in its file by the kubelet long
+    before that: a file with an expired token was not renewed (the kubelet could not reach the API
+    server, a volume of the pod cannot be mounted, the mount is a subPath), and a program with one
+    has read the file once and kept it.
+
+    ### How to fix it
+
+    Make the pod anew, which brings a new token, and let the program read the file again each time,
+    or at least once a minute, as current client libraries do.
+    """
+    expiry = stamp((token.get("payload") or {}).get("exp"))
+    late = expiry is not None and world.now() > expiry + LEEWAY
+    words_of = said(token, "token-expired")
+    if words_of is None and not late:
+        return
+    here = claim(token, "exp", here=True)
+    ago = f" {words(world.now() - expiry)} ago" if expiry is not None and late else ""
+    yield Finding(
+        f"the token has expired{ago}",
+        here,
+        (here, *([words_of._replace(here=False)] if words_of else [])),
+        anew(
+            token, world, "make the pod anew; see to it that the file is read again by the program"
+        ),
+    )
+
+
+@check("SAT802", on="Token", severity="error", stage="token")
+def token_clock_skew(token: Object, world: World) -> Iterator[Finding]:
+    """The token is from the future: clocks differ.
+
+    ### What goes wrong
+
+    The claims `iat` or `nbf` lie ahead of the clock of the API server that judges the token, by
+    more than the minute that is allowed: `service account token is not valid yet`. The clock of the
+    API server that signed it is ahead of the others, or was for a while.
+
+    ### How to fix it
+
+    Put the clocks of the control plane right (NTP), then make pods anew that hold such a token: the
+    kubelet does not replace it before it is old by its own reckoning.
+    """
+    payload = token.get("payload") or {}
+    words_of = said(token, "token-clock-skew")
+    times = [when for key in ("iat", "nbf") if (when := stamp(payload.get(key))) is not None]
+    ahead = max(times, default=0.0) - world.now()
+    if words_of is None and (ahead <= LEEWAY or not is_refused(token)):
+        return
+    here = words_of or claim(token, "iat", here=True)
+    yield Finding(
+        "the token is from the future: the clocks of the API servers differ",
+        here,
+        (claim(token, "iat"), claim(token, "nbf"), here),
+        anew(token, world, "put the clocks right (NTP), then make the pod anew"),
+    )
+
+
+@check("SAT803", on="Token", severity="error", stage="token")
+def token_sa_deleted(token: Object, world: World) -> Iterator[Finding]:
+    """The token's service account is gone.
+
+    ### What goes wrong
+
+    The API server looks the account up each time (`serviceaccounts "NAME" not found`), or it is
+    being deleted for more than a minute, held by a finalizer (`service account NAMESPACE/NAME has
+    been deleted`).
+
+    ### How to fix it
+
+    Make the account again, then the pods: a token names the uid of its account, so the old ones
+    stay refused. Its bindings are by name and hold again.
+    """
+    words_of = said(token, "token-sa-deleted")
+    if words_of is None:
+        return
+    metadata = token["metadata"]
+    pod = pod_of(token, world)
+    create = kubectl(world, metadata["namespace"], "create", "serviceaccount", token["account"])
+    yield Finding(
+        f"the token is refused: serviceaccount {token['account']} is gone",
+        words_of,
+        (claim(token, "sub"), words_of),
+        Fix(
+            "make the account again, then the pods",
+            (create, *(restart(pod, world) if pod else [])),
+            recreates=True,
+        ),
+    )
+
+
+@check("SAT804", on="Token", severity="error", stage="token")
+def token_sa_recreated(token: Object, world: World) -> Iterator[Finding]:
+    """The token is for an earlier service account of the same name.
+
+    ### What goes wrong
+
+    The uid in the token is not that of the account: it was deleted and made again since. The API
+    server answers 401 Unauthorized (`service account UID (…) does not match claim (…)`).
+
+    ### How to fix it
+
+    Make the pods anew. Look for what deletes the account: a Helm hook with
+    `before-hook-creation`, a redeployment that deletes and applies, a restored backup.
+    """
+    words_of = said(token, "token-sa-recreated")
+    own = bound(token.get("payload") or {}, "serviceaccount")
+    account = world.get("ServiceAccount", token["metadata"]["namespace"], token["account"])
+    uid = account["metadata"].get("uid") if account else None
+    differs = bool(own.get("uid") and uid and own["uid"] != uid)
+    if words_of is None and (not differs or own.get("name") != token["account"]):
+        return
+    here = at(token, "claim kubernetes.io serviceaccount uid", own.get("uid"), here=True)
+    evidence = [here]
+    if account:
+        evidence.append(at(account, "metadata.uid", uid))
+    if words_of:
+        evidence.append(words_of._replace(here=False))
+    yield Finding(
+        f"the token is for an earlier serviceaccount {token['account']}, made again since",
+        here,
+        tuple(evidence),
+        anew(token, world, "make the pods anew"),
+    )
+
+
+@check("SAT805", on="Token", severity="error", stage="token")
+def token_bound_object_gone(token: Object, world: World) -> Iterator[Finding]:
+    """What the token is bound to is gone.
+
+    ### What goes wrong
+
+    A token may be bound to a pod, a Secret or a node, and dies with it, a minute after its deletion
+    began (`service account token has been invalidated`). A token that was copied out of a pod ends
+    so.
+
+    ### How to fix it
+
+    Take a new token; for use outside of a pod, one that is not bound to a pod.
+    """
+    words_of = said(token, "token-bound-object-gone")
+    if words_of is None:
+        return
+    payload = token.get("payload") or {}
+    ties = [
+        at(token, f"claim kubernetes.io {kind}", bound(payload, kind).get("name"))
+        for kind in ("pod", "secret", "node")
+        if bound(payload, kind)
+    ]
+    yield Finding(
+        "the token is refused: what it is bound to is gone",
+        words_of,
+        (*ties, words_of),
+        anew(token, world, "make the pod anew, or take a token that is not bound to it"),
+    )
+
+
+@check("SAT806", on="Token", severity="error", stage="token")
+def token_bound_pod_recreated(token: Object, world: World) -> Iterator[Finding]:
+    """The token is bound to an earlier pod of the same name.
+
+    ### What goes wrong
+
+    A pod of a StatefulSet, or one made by hand, was made again under its name, and something kept
+    the token of the one before: `pod UID (…) does not match service account pod ref claim (…)`.
+
+    ### How to fix it
+
+    Make the pod anew, so that the kubelet fetches a token for it; what keeps a copy of a pod's
+    token must read the file instead.
+    """
+    words_of = said(token, "token-bound-pod-recreated")
+    own = bound(token.get("payload") or {}, "pod")
+    pod = pod_of(token, world)
+    differs = bool(
+        pod is not None
+        and own.get("name") == pod["metadata"]["name"]
+        and own.get("uid") != pod["metadata"].get("uid")
+    )
+    if words_of is None and not differs:
+        return
+    here = at(token, "claim kubernetes.io pod uid", own.get("uid"), here=True)
+    evidence = [here]
+    if pod is not None:
+        evidence.append(at(pod, "metadata.uid", pod["metadata"].get("uid")))
+    if words_of:
+        evidence.append(words_of._replace(here=False))
+    yield Finding(
+        f"the token is bound to an earlier pod {token['metadata']['name']}",
+        here,
+        tuple(evidence),
+        anew(token, world, "make the pod anew"),
+    )
+
+
+@check("SAT807", on="Token", severity="error", stage="token")
+def token_node_binding_disabled(token: Object, world: World) -> Iterator[Finding]:
+    """The token is bound to a node, and an API server does not know how to judge that.
+
+    ### What goes wrong
+
+    It was made by an API server with the feature gate ServiceAccountTokenNodeBinding and judged by
+    one without ServiceAccountTokenNodeBindingValidation, as happens while a control plane is
+    upgraded or downgraded.
+
+    ### How to fix it
+
+    Bring all API servers to one version (1.33 or later have both for good), or use a token that is
+    not bound to a node.
+    """
+    words_of = said(token, "token-node-binding-disabled")
+    if words_of is None:
+        return
+    yield Finding(
+        "the token is bound to a node, which an API server here cannot judge",
+        words_of,
+        (
+            at(token, "claim kubernetes.io node", bound(token["payload"], "node").get("name")),
+            words_of,
+        ),
+        Fix(
+            "bring all API servers to one version; this shows that of the one which answers",
+            (kubectl(world, "", "version"),),
+        ),
+    )
+
+
+@check("SAT808", on="Token", severity="error", stage="token")
+def token_wrong_audience(token: Object, world: World) -> Iterator[Finding]:
+    """The token is not for the API server.
+
+    ### What goes wrong
+
+    None of its audiences is one of the API server's (`token audiences […] is invalid for the target
+    audiences […]`): it was asked for with an audience for another service, or `--api-audiences` was
+    changed since.
+
+    ### How to fix it
+
+    Leave `audience` out of the source that is meant for the API server; a token for another service
+    belongs at a path of its own. After a change of `--api-audiences` make the pods anew.
+    """
+    words_of = said(token, "token-wrong-audience")
+    if words_of is None and not is_foreign(token, world):
+        return
+    here = at(token, "claim aud", audiences(token.get("payload") or {}), here=True)
+    yield Finding(
+        "the token is for another service than the API server",
+        here,
+        (here, *([words_of._replace(here=False)] if words_of else [])),
+        anew(token, world, "take the audience out of the pod's volume, then make the pod anew"),
+        certainty="certain" if words_of else "likely",
+    )
+
+
+def is_foreign(token: Object, world: World) -> bool:
+    """Whether a token is refused without a reason, and is for none that the API server is."""
+    own = set(audiences(token.get("payload") or {}))
+    if not own or not is_refused(token) or any(reason_of(one["error"]) for one in refusals(token)):
+        return False
+    known = api_audiences(world)
+    return known is not None and not own & known
+
+
+def issuer_of(world: World) -> str | None:
+    """The issuer that the API server says it is; None when it cannot be read."""
+    try:
+        document = world.text("/.well-known/openid-configuration")
+    except Unseen:
+        return None
+    return str((document or {}).get("issuer") or "") or None
+
+
+@check("SAT809", on="Token", severity="error", stage="token")
+def token_unknown_issuer(token: Object, world: World) -> Iterator[Finding]:
+    """The API server does not know who issued the token.
+
+    ### What goes wrong
+
+    Its claim `iss` is none of the issuers that the API server accepts, which then says only
+    `invalid bearer token`. It is a token of another cluster or of another provider, or
+    `--service-account-issuer` was changed and the old value not kept as a second one.
+
+    ### How to fix it
+
+    Keep the old issuer as a further `--service-account-issuer` until all tokens of old have gone,
+    then make the pods anew; a token of another cluster is of no use here.
+    """
+    payload = token.get("payload") or {}
+    issuer = payload.get("iss")
+    if not is_refused(token) or issuer == LEGACY_ISSUER:
+        return
+    words_of = said(token, "token-unknown-issuer")
+    here_issuer = issuer_of(world)
+    silent = not any(reason_of(one["error"]) for one in refusals(token))
+    if words_of is None and not (silent and issuer and here_issuer and issuer != here_issuer):
+        return
+    here = claim(token, "iss", here=True)
+    evidence = [here]
+    if here_issuer:
+        evidence.append(
+            Evidence("", "", "/.well-known/openid-configuration", "issuer", here_issuer)
+        )
+    yield Finding(
+        f"the token is of another issuer: {issuer}",
+        here,
+        tuple(evidence),
+        anew(
+            token,
+            world,
+            "keep the old issuer as a second --service-account-issuer, or make the pods anew",
+        ),
+        certainty="certain" if words_of else "likely",
+    )
+
+
+@check("SAT810", on="Token", severity="error", stage="token")
+def token_unknown_signing_key(token: Object, world: World) -> Iterator[Finding]:
+    """The API server does not know the key that signed the token.
+
+    ### What goes wrong
+
+    No key of `--service-account-key-file` fits the signature (`invalid signature, no keys found`,
+    `error in cryptographic primitive`): the control plane was rebuilt with another key, the token
+    was restored from another cluster, or kube-controller-manager signs with a key that the API
+    server does not have.
+
+    ### How to fix it
+
+    Add the public half of the old key to `--service-account-key-file` of every API server until all
+    tokens of old have gone, then make the pods anew. A restored Secret must be made anew.
+    """
+    words_of = said(token, "token-unknown-signing-key")
+    if words_of is None:
+        return
+    here = at(token, "header kid", (token.get("header") or {}).get("kid"), here=True)
+    evidence = [here, words_of._replace(here=False)]
+    try:
+        keys = (world.text("/openid/v1/jwks") or {}).get("keys") or []
+    except Unseen:
+        keys = []
+    if keys:
+        known = [str(key.get("kid")) for key in keys if isinstance(key, dict)]
+        evidence.append(Evidence("", "", "/openid/v1/jwks", "keys[*].kid", known))
+    yield Finding(
+        "the token is signed with a key that the API server does not know",
+        here,
+        tuple(evidence),
+        anew(
+            token,
+            world,
+            "add the old public key to --service-account-key-file, then make the pods anew",
+        ),
+    )
+
+
+@check("SAT811", on="Token", severity="error", stage="token")
+def ha_key_mismatch(token: Object, world: World) -> Iterator[Finding]:
+    """Some API servers take the token and others do not.
+
+    ### What goes wrong
+
+    The same token is accepted and refused by turns: several API servers answer at one address, and
+    they differ in their keys (`--service-account-key-file`), their issuers or their clocks.
+
+    ### How to fix it
+
+    Give all API servers the same keys and issuers, in the same order, and the right time.
+    """
+    refused = refusals(token)
+    if not refused or is_refused(token):
+        return
+    here = at(token, "refused", f"{len(refused)} of {len(token['reviews'])} times", here=True)
+    reason = at(token, f"the API server, by {refused[0]['by']}", refused[0]["error"] or "401")
+    yield Finding(
+        "some API servers take the token and others do not",
+        here,
+        (here, reason),
+        Fix(
+            "give all API servers the same keys and issuers; these are their addresses",
+            (
+                kubectl(
+                    world,
+                    "default",
+                    "get",
+                    "endpointslices",
+                    "-l",
+                    "kubernetes.io/service-name=kubernetes",
+                ),
+            ),
+        ),
+        certainty="likely",
+    )
+
+
+@check("SAT812", on="Token", severity="hint", stage="token")
+def expiration_capped(token: Object, world: World) -> Iterator[Finding]:
+    """The token lives shorter than asked for.
+
+    ### What goes wrong
+
+    The API server shortens what is asked to `--service-account-max-token-expiration`
+    (`requested expiration of N seconds shortened to M seconds`); managed clusters cap at a day or
+    two. The kubelet renews a pod's token in time all the same. A program that keeps its first token
+    fails earlier than expected; and where the cap is at most an hour, the tokens that pods get by
+    themselves are not extended to a year for such programs.
+
+    ### How to fix it
+
+    Let the program read the file again. Nothing else is needed for pods.
+    """
+    asked = (token.get("asked") or {}).get("lifetime")
+    granted = (token.get("granted") or {}).get("lifetime")
+    if not asked or not granted or granted >= asked:
+        return
+    here = at(token, "granted lifetime", lifetime(granted), here=True)
+    yield Finding(
+        f"the token lives {lifetime(granted)}, not {lifetime(asked)} as asked: "
+        "the API server caps it",
+        here,
+        (at(token, "asked lifetime", lifetime(asked)), here),
+    )
+
+
+@check("SAT813", on="Token", severity="error", stage="kubelet")
+def tokenrequest_rejected(token: Object, world: World) -> Iterator[Finding]:
+    """The API server refuses to make the pod's token.
+
+    ### What goes wrong
+
+    A token was asked for as the kubelet does, bound to the pod, and the API server refused: the
+    account is gone, a webhook or policy denies `serviceaccounts/token`, an external signer fails,
+    the pod was made again under its name. The kubelet gets the same answer
+    (`failed to fetch token: …`), so the pod waits in ContainerCreating, or keeps its token until
+    that expires.
+
+    ### How to fix it
+
+    Mend what the answer names, then ask again.
+    """
+    refused = token.get("refused")
+    if not refused:
+        return
+    here = at(token, "the API server, asked for a token", refused, here=True)
+    again = kubectl(world, token["metadata"]["namespace"], "create", "token", token["account"])
+    metadata = token["metadata"]
+    again += f" --bound-object-kind=Pod --bound-object-name={metadata['name']} >/dev/null"
+    yield Finding(
+        f"the API server makes no token for serviceaccount {token['account']}",
+        here,
+        (here,),
+        Fix("mend what it names; this asks again, and prints no token", (again,)),
+    )
+
+
+def file_of(token: Object) -> Object:
+    """What a probe saw of the token's file; empty where there was no probe."""
+    return token.get("file") or {}
+
+
+def place(token: Object) -> str:
+    """The token's file and its container, in words."""
+    asked = token["asked"]
+    return f"{asked['path']} in container {asked['container']}"
+
+
+@check("SAT815", on="Token", severity="error", stage="token")
+def token_malformed(token: Object, world: World) -> Iterator[Finding]:
+    """The file holds something that is no token.
+
+    ### What goes wrong
+
+    What was read at the token's place is not a JWT: it is still in base64 (a Secret's data as
+    `kubectl get -o yaml` shows it), cut off, in quotes, a placeholder, or empty. The API server
+    says `invalid bearer token`, or takes the request for one of `system:anonymous`.
+
+    ### How to fix it
+
+    Have the token mounted by the API server itself; a Secret made by hand needs the token as plain
+    text in `stringData`, or in base64 once in `data`.
+    """
+    state = file_of(token).get("state")
+    if state not in ("malformed", "empty"):
+        return
+    what = "is empty" if state == "empty" else "holds no token"
+    here = at(token, token["asked"]["path"], what, here=True)
+    yield Finding(
+        f"{place(token)} {what}",
+        here,
+        (here, at(token, "ls -lnL", file_of(token).get("listing"))),
+        anew(token, world, "have the projected token mounted there, then make the pod anew"),
+    )
+
+
+# The kubelet renews a token after 80 % of its life or a day, and looks about once a minute
+# (pkg/kubelet/token/token_manager.go).
+RENEWED_AFTER = 0.8
+RENEWED_AT_LEAST = 24 * 3600
+RENEWAL_SLACK = 300
+
+
+@check("SAT816", on="Token", severity="warning", stage="token")
+def rotation_stalled(token: Object, world: World) -> Iterator[Finding]:
+    """The token in the file is older than the kubelet lets one become.
+
+    ### What goes wrong
+
+    The kubelet writes a new token when 80 % of the life of the old one, or a day, have passed. The
+    one in the file is older, so it is not renewed: the kubelet cannot fetch tokens, a volume of the
+    pod cannot be mounted, the mount is a subPath, or the kubelet writes where the container does
+    not look (a kubelet in a container that was restarted). When the token has expired, requests are
+    answered 401.
+
+    ### How to fix it
+
+    Make the pod anew. If it happens again, look into the kubelet's log for `Couldn't update token`.
+    """
+    asked = token["asked"].get("lifetime")
+    issued = stamp((token.get("payload") or {}).get("iat"))
+    if not file_of(token) or not asked or issued is None:
+        return
+    age = world.now() - issued
+    if age <= min(asked * RENEWED_AFTER, RENEWED_AT_LEAST) + RENEWAL_SLACK:
+        return
+    here = at(token, "claim iat", f"{words(age)} ago", here=True)
+    yield Finding(
+        f"the token is not renewed: it is {words(age)} old, and lives {lifetime(asked)}",
+        here,
+        (here, at(token, "asked lifetime", lifetime(asked))),
+        anew(token, world, "make the pod anew"),
+    )
+
+
+@check("SAT817", on="Token", severity="error", stage="file")
+def token_file_missing(token: Object, world: World) -> Iterator[Finding]:
+    """The token is not where the container should have it.
+
+    ### What goes wrong
+
+    By the pod's spec something is mounted at the token's place, but in the running container there
+    is no file `token`: the volume that is mounted there holds none, something else was mounted over
+    it, or the mount was lost when the kubelet was restarted.
+
+    ### How to fix it
+
+    If the volume is to bring a token, make the pod anew; else take the mount away, so that the API
+    server mounts the token there.
+    """
+    if file_of(token).get("state") != "missing":
+        return
+    here = at(token, token["asked"]["path"], "no such file", here=True)
+    yield Finding(
+        f"there is no {place(token)}",
+        here,
+        (here,),
+        anew(token, world, "make the pod anew"),
+    )
+
+
+@check("SAT818", on="Token", severity="error", stage="file")
+def token_unreadable(token: Object, world: World) -> Iterator[Finding]:
+    """The container may not read its token.
+
+    ### What goes wrong
+
+    The file is there, and its owner and mode keep the user of the container out:
+    `open …/token: permission denied`. The kubelet makes it 0600 for the user when all containers
+    name the same `runAsUser`, 0640 for the group with an `fsGroup`, and else the volume's
+    `defaultMode` for root.
+
+    ### How to fix it
+
+    Set `fsGroup` for the pod, which gives the file to that group, or leave `defaultMode` out.
+    """
+    facts = file_of(token)
+    if facts.get("state") != "unreadable":
+        return
+    here = at(token, "ls -lnL", facts.get("listing"), here=True)
+    pod = pod_of(token, world)
+    group = next((one for one in str(facts.get("groups")).split() if one != "0"), "65534")
+    fix = None
+    if pod is not None:
+        fix = patch_pod(
+            pod,
+            world,
+            {"securityContext": {"fsGroup": int(group)}},
+            "give it to the group of the container's user (pods are recreated)",
+        )
+    who = f"user {facts.get('user')}, groups {facts.get('groups')}"
+    yield Finding(
+        f"the user of the container may not read {place(token)}",
+        here,
+        (here, at(token, "the container's", who)),
+        fix,
+    )
+
+
+@check("SAT819", on="Token", severity="error", stage="network")
+def apiserver_unreached_from_pod(token: Object, world: World) -> Iterator[Finding]:
+    """The pod cannot reach the API server.
+
+    ### What goes wrong
+
+    A request with the token, made in the container to the address in its environment, got no
+    answer: a NetworkPolicy without egress to the API server, a proxy, a certificate that `ca.crt`
+    does not vouch for, no route. That is not the token's fault.
+
+    ### How to fix it
+
+    The error says which: `timed out` and `connection refused` are the network, `certificate` is the
+    CA. Allow egress to the addresses of the API server, or see to `kube-root-ca.crt`.
+    """
+    unreached = token.get("unreached")
+    server = token.get("server") or {}
+    if not unreached:
+        return
+    here = at(token, "a request from the pod", unreached, here=True)
+    address = f"{server.get('host')}:{server.get('port')}"
+    yield Finding(
+        f"the pod cannot reach the API server at {address}",
+        here,
+        (at(token, "KUBERNETES_SERVICE_HOST:KUBERNETES_SERVICE_PORT", address), here),
+        Fix(
+            "let the pod reach these addresses; these are the policies that may forbid it",
+            (
+                kubectl(
+                    world,
+                    "default",
+                    *("get", "endpointslices", "-l", "kubernetes.io/service-name=kubernetes"),
+                ),
+                kubectl(world, token["metadata"]["namespace"], "get", "networkpolicies"),
+            ),
+        ),
+        certainty="likely",
+    )
+
+
+@check("SAT820", on="Token", severity="error", stage="network")
+def environment_without_api_server(token: Object, world: World) -> Iterator[Finding]:
+    """The container's environment does not say where the API server is.
+
+    ### What goes wrong
+
+    KUBERNETES_SERVICE_HOST or KUBERNETES_SERVICE_PORT is empty in the container, so in-cluster
+    configuration fails: `unable to load in-cluster configuration, KUBERNETES_SERVICE_HOST and
+    KUBERNETES_SERVICE_PORT must be defined`. The pod sets them empty itself, the image's entry
+    point clears its environment, or the Service `default/kubernetes` was not there.
+
+    ### How to fix it
+
+    Take the variables out of the pod's `env`, see that the Service is there, and make the pod anew.
+    """
+    server = token.get("server")
+    if server is None or (server["host"] and server["port"]):
+        return
+    missing = [
+        name
+        for name, key in (
+            ("KUBERNETES_SERVICE_HOST", "host"),
+            ("KUBERNETES_SERVICE_PORT", "port"),
+        )
+        if not server[key]
+    ]
+    here = at(token, missing[0], "empty", here=True)
+    yield Finding(
+        f"container {token['asked']['container']} has no {' and no '.join(missing)}",
+        here,
+        (here,),
+        anew(token, world, "take it out of the pod's env, then make the pod anew"),
+    )
+
+
+@check("SAT814", on="Token", severity="error", stage="token")
+def token_refused(token: Object, world: World) -> Iterator[Finding]:
+    """The API server refuses the token, and does not say why.
+
+    ### What goes wrong
+
+    It answers 401 Unauthorized. Why is told only to those who may create TokenReviews, and stands
+    in the log of the API server (`Unable to authenticate the request`). The claims show nothing
+    wrong.
+
+    ### How to fix it
+
+    Ask as somebody with the ClusterRole `system:auth-delegator`, or look into the API server's log.
+    A new pod has a new token, which heals most of the causes.
+    """
+    if not is_refused(token) or any(reason_of(one["error"]) for one in refusals(token)):
+        return
+    payload = token.get("payload") or {}
+    issuer = issuer_of(world)
+    if issuer and payload.get("iss") not in (issuer, LEGACY_ISSUER):
+        return  # SAT809 names it
+    if is_foreign(token, world):
+        return  # SAT808 does
+    expiry = stamp(payload.get("exp"))
+    if expiry is not None and world.now() > expiry + LEEWAY:
+        return
+    one = refusals(token)[0]
+    here = at(
+        token, f"the API server, by {one['by']}", one["error"] or "401 Unauthorized", here=True
+    )
+    yield Finding(
+        "the API server refuses the token",
+        here,
+        (claim(token, "iss"), at(token, "claim aud", audiences(payload)), here),
+        anew(token, world, "make the pod anew; a TokenReview or the API server's log tells why"),
+    )

@@ -1,0 +1,132 @@
+"""Tokens in a pod that are not for the API server: whose they are.
+
+A token says by its audience whom it is for. Where that is a name of somebody's own, the volume, the
+path and the environment tell, as those make them who inject such tokens into pods.
+"""
+
+from typing import NamedTuple
+
+from .mounts import TokenFile, containers, token_files
+from .server import api_audiences
+from .world import Object, World
+
+AWS_IRSA = "AWS STS (EKS IRSA)"
+AWS_POD_IDENTITY = "EKS Pod Identity"
+AZURE = "Azure Workload Identity"
+GCP = "Google Cloud"
+ISTIO = "Istio"
+LINKERD = "Linkerd"
+SPIRE = "SPIRE"
+DAPR = "Dapr"
+VAULT = "Vault"
+CONSUL = "Consul"
+PORTWORX = "Portworx"
+
+# By the whole audience, in lower case.
+AUDIENCES = {
+    "sts.amazonaws.com": AWS_IRSA,
+    "sts.amazonaws.com.cn": AWS_IRSA,
+    "pods.eks.amazonaws.com": AWS_POD_IDENTITY,
+    "istio-ca": ISTIO,
+    "identity.l5d.io": LINKERD,
+    "spire-server": SPIRE,
+    "dapr.io/sentry": DAPR,
+    "vault": VAULT,
+    "consul": CONSUL,
+    "px": PORTWORX,
+}
+
+# By how it begins: the clouds of governments have names of their own after it.
+AUDIENCE_HEADS = (
+    ("api://azureadtokenexchange", AZURE),
+    ("https://iam.googleapis.com/", GCP),
+    ("//iam.googleapis.com/", GCP),
+    ("vault://", VAULT),
+)
+
+# By how it ends: GKE's own is PROJECT.svc.id.goog, Dapr's spiffe://DOMAIN/ns/NAMESPACE/dapr-sentry.
+AUDIENCE_TAILS = ((".svc.id.goog", GCP), ("/dapr-sentry", DAPR))
+
+# By the volume, which its injector names; the hash of a pod may follow.
+VOLUMES = (
+    ("aws-iam-token", AWS_IRSA),
+    ("eks-pod-identity-token", AWS_POD_IDENTITY),
+    ("azure-identity-token", AZURE),
+    ("azure-workload-identity-reserved-", AZURE),
+    ("istio-token", ISTIO),
+    ("linkerd-identity-token", LINKERD),
+    ("spire-token", SPIRE),
+    ("spire-agent", SPIRE),
+    ("dapr-identity-token", DAPR),
+    ("vault-token", VAULT),
+    ("consul-", CONSUL),
+)
+
+# By where it is mounted.
+FOLDERS = (
+    ("/var/run/secrets/eks.amazonaws.com/", AWS_IRSA),
+    ("/var/run/secrets/pods.eks.amazonaws.com/", AWS_POD_IDENTITY),
+    ("/var/run/secrets/azure/", AZURE),
+    ("/var/run/secrets/dapr.io/", DAPR),
+)
+
+# By the variable that tells a program the path of the file.
+VARIABLES = {
+    "AWS_WEB_IDENTITY_TOKEN_FILE": AWS_IRSA,
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": AWS_POD_IDENTITY,
+    "AZURE_FEDERATED_TOKEN_FILE": AZURE,
+}
+
+
+class Foreign(NamedTuple):
+    """A token for somebody else; ``system`` is empty where nobody knows for whom."""
+
+    container: str
+    path: str
+    audience: str
+    system: str
+
+
+def system_of(file: TokenFile, pod: Object) -> str:
+    """For whom a token is that is not for the API server; empty where that is not known."""
+    audience = file.audience.lower().rstrip("/")
+    if audience in AUDIENCES:
+        return AUDIENCES[audience]
+    for head, system in AUDIENCE_HEADS:
+        if audience.startswith(head.rstrip("/")):
+            return system
+    for tail, system in AUDIENCE_TAILS:
+        if audience.endswith(tail):
+            return system
+    for name, system in VOLUMES:
+        if file.volume == name or (file.volume.startswith(name) and name.endswith("-")):
+            return system
+    for folder, system in FOLDERS:
+        if file.path.startswith(folder):
+            return system
+    for container in containers(pod):
+        if container["name"] != file.container:
+            continue
+        for variable in container.get("env") or []:
+            if variable.get("value") == file.path and variable["name"] in VARIABLES:
+                return VARIABLES[variable["name"]]
+    return ""
+
+
+def foreign_tokens(pod: Object, world: World) -> list[Foreign]:
+    """The tokens of a pod that are for somebody else than the API server, by container.
+
+    Where it is not known what the API server takes, only those whose purpose is known.
+    """
+    with_audience = [file for file in token_files(pod) if file.audience and not file.secret]
+    if not with_audience:
+        return []
+    known = api_audiences(world)
+    found = []
+    for file in with_audience:
+        if known is not None and file.audience in known:
+            continue
+        system = system_of(file, pod)
+        if system or known is not None:
+            found.append(Foreign(file.container, file.path, file.audience, system))
+    return found

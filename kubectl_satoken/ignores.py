@@ -1,0 +1,85 @@
+"""Findings that somebody has said to be meant so, by an annotation on what they are about.
+
+    metadata:
+      annotations:
+        satoken/ignore: "SAT101 asks nothing of the API; SAT303,SAT304 the path is our own"
+
+Codes or names of checks, then the reason; several such pairs are parted by semicolons. It is heeded
+on the object that was examined, on the workload that it is made from and in its template, and on
+the object where the fault lies. Without a reason it does not count, and the finding says so.
+"""
+
+from collections.abc import Iterator
+
+from .checks import Evidence, Finding, Ignored
+from .workloads import is_live, owner_of, template_path
+from .world import KINDS, Object, Unseen, World
+
+ANNOTATION = "satoken/ignore"
+PATH = f"metadata.annotations[{ANNOTATION}]"
+
+
+def heed(finding: Finding, item: Object, world: World) -> Finding:
+    """The finding, marked as ignored if an annotation says so with a reason.
+
+    ``item`` is the object on which it was found. A reason that is missing becomes evidence.
+    """
+    for place, text in annotations(finding, item, world):
+        for words, reason in pairs(text):
+            if finding.code.lower() not in words and finding.name not in words:
+                continue
+            if reason:
+                where = f"{place.kind.lower()}/{place.name}"
+                return finding._replace(ignored=Ignored(reason, "annotation", where))
+            told = place._replace(value=f"{text} (no reason, so it does not count)")
+            if told not in finding.evidence:
+                finding = finding._replace(evidence=(*finding.evidence, told))
+    return finding
+
+
+def pairs(text: str) -> Iterator[tuple[list[str], str]]:
+    """Codes or names (in small letters) and the reason, for each part of an annotation."""
+    for part in text.split(";"):
+        words, _, reason = " ".join(part.split()).partition(" ")
+        if words:
+            yield words.lower().split(","), reason
+
+
+def annotations(finding: Finding, item: Object, world: World) -> Iterator[tuple[Evidence, str]]:
+    """Where the annotation can stand and does: the place, and its text."""
+    seen: set[Evidence] = set()
+    for kind, path, metadata, own in places(finding, item, world):
+        text = (metadata.get("annotations") or {}).get(ANNOTATION)
+        place = Evidence(kind, own.get("namespace", ""), own["name"], path)
+        if isinstance(text, str) and place not in seen:
+            seen.add(place)
+            yield place, text
+
+
+def places(
+    finding: Finding, item: Object, world: World
+) -> Iterator[tuple[str, str, Object, Object]]:
+    """Where it can stand: kind, path, the metadata with the annotations, those of the object."""
+    own = item["metadata"]
+    owner = owner_of(item, world) if item["kind"] == "Pod" else None
+    if owner is None or is_live(item):
+        # that of a template has the name of its workload, where it comes next
+        yield item["kind"], PATH, own, own
+    if owner is not None and owner.object is not None:
+        whole = owner.object["metadata"]
+        yield owner.kind, PATH, whole, whole
+        template: Object = owner.object
+        path = template_path(owner.object)
+        for field in path:
+            template = template[field]
+        yield owner.kind, ".".join((*path, PATH)), template.get("metadata") or {}, whole
+    fault = finding.object
+    same = (fault.kind, fault.name) == (item["kind"], own["name"])
+    if same or fault.kind not in KINDS or not fault.name or fault.name == "*":
+        return
+    try:
+        other = world.get(fault.kind, fault.namespace, fault.name)
+    except Unseen:
+        return
+    if other is not None:
+        yield fault.kind, PATH, other["metadata"], other["metadata"]

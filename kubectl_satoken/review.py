@@ -1,0 +1,57 @@
+"""Asks the API server whether it takes a token, and whose it is."""
+
+from .cluster import Api, connect
+from .credentials import Credentials, bearer
+from .errors import ApiError, Forbidden, Unauthorized
+from .world import Object, Sealed
+
+TOKEN_REVIEW = "/apis/authentication.k8s.io/v1/tokenreviews"
+SELF_SUBJECT_REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+
+
+def review(api: Api, token: Sealed) -> Object:
+    """The API server's verdict: by, authenticated, user, uid, audiences, error.
+
+    By TokenReview, which tells why a token is refused, or where that is forbidden by using the
+    token to ask who it is, which tells only that. Raises ApiError when neither can be asked.
+    """
+    try:
+        return by_token_review(api, token)
+    except Forbidden:
+        return by_using_it(api, token)
+
+
+def by_token_review(api: Api, token: Sealed) -> Object:
+    """The verdict of a TokenReview, which needs the right to create tokenreviews."""
+    body = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenReview",
+        "spec": {"token": token.reveal()},
+    }
+    status = api.request("POST", TOKEN_REVIEW, body).get("status") or {}
+    user = status.get("user") or {}
+    return {
+        "by": "TokenReview",
+        "authenticated": bool(status.get("authenticated")),
+        "user": user.get("username", ""),
+        "audiences": status.get("audiences") or [],
+        "error": status.get("error", ""),
+    }
+
+
+def by_using_it(api: Api, token: Sealed) -> Object:
+    """The verdict of a SelfSubjectReview made with the token, which needs no right."""
+    # no client certificate and no impersonation: they would answer for the token
+    target = api.target._replace(credentials=Credentials(bearer(token)), impersonate=None)
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    verdict: Object = {"by": "SelfSubjectReview", "authenticated": False, "audiences": []}
+    try:
+        answer = connect(target, api.env, api.verbosity).request("POST", SELF_SUBJECT_REVIEW, body)
+    except Unauthorized:
+        return {**verdict, "user": "", "error": ""}
+    except ApiError as error:
+        if isinstance(error, Forbidden) and "system:anonymous" not in error.message:
+            return {**verdict, "authenticated": True, "user": "", "error": ""}
+        raise
+    user = ((answer.get("status") or {}).get("userInfo") or {}).get("username", "")
+    return {**verdict, "authenticated": user != "system:anonymous", "user": user, "error": ""}

@@ -1,0 +1,481 @@
+"""A sweep: everything of a cluster or namespace is looked at; what has one root is told once."""
+
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from time import monotonic
+from typing import Protocol
+
+from .checks import Finding, Fix, Skipped, examine, rank
+from .diagnosis import Cause, Name, Report, Swept, rooted
+from .env import Env
+from .errors import Forbidden, Invalid, SatokenError, UsageError
+from .likeness import Likes
+from .mounts import account_of
+from .targets import admitted
+from .token_secrets import meant_as_token, taken_secrets
+from .workloads import controller_of, owner_of, template_path, template_pod
+from .world import KINDS, Kind, Object, Unseen, World
+
+# So that memory stays small where everything is at fault: how many causes of one check are told in
+# full, for how many targets of one cause its own commands are, and how many pods are named.
+CAUSES = {"error": 1000, "warning": 1000, "hint": 300}
+FIXES = 50
+PODS = 3
+SKIPS = 100
+
+# Between these and their pods stands another controller.
+BETWEEN = {"Deployment": "ReplicaSet", "CronJob": "Job"}
+NEAREST = ("ReplicaSet", "ReplicationController", "StatefulSet", "DaemonSet", "Job")
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
+
+
+class Sweepable(World, Protocol):
+    """A World that can be read from end to end."""
+
+    namespace: str
+
+    def each(self, kind: Kind, selector: str = "", *, metadata: bool = False) -> Iterator[Object]:
+        """All of a kind that is looked at, without keeping any. Raises Unseen, even midway."""
+
+    def warnings(self) -> Iterator[Object]:
+        """The warning events of all that is looked at. Raises Unseen."""
+
+
+ERASE = "\r\033[K"
+NOBODY: Name = ("Pod", "", "")
+Likeness = tuple[int, str]
+Names = dict[tuple[str, str], None]  # namespace and name, in order
+Told = Callable[[dict[str, int], int], None]
+
+
+def sweep(
+    items: Iterable[Object],
+    world: World,
+    tell: Told | None = None,
+    wanted: Container[str] | None = None,
+) -> Report:
+    """Examines pods, workloads (by their template), service accounts and token Secrets.
+
+    They come one by one and none is kept. ``tell`` hears how many there were, and how many faults;
+    ``wanted`` are the codes of the checks to run, if not all. An interrupt, or an error midway,
+    ends it: the report says so, and what was found stays. Raises what goes wrong before anything
+    was looked at.
+    """
+    tally = Tally(world, wanted)
+    broken = ""
+    error: SatokenError | None = None
+    try:
+        for item in items:
+            tally.take(item)
+            if tell is not None:
+                tell(tally.counts, tally.faults)
+    except KeyboardInterrupt:
+        broken = "interrupted"
+    except (SatokenError, Unseen) as reason:
+        error = forbidden(reason, world) if isinstance(reason, Unseen) else reason
+        if not any(tally.counts.values()):
+            raise error from reason
+        broken = error.message
+    return tally.report(broken)
+
+
+def forbidden(unseen: Unseen, world: World) -> SatokenError:
+    """What to say when that which a sweep is about may not be listed."""
+    if isinstance(unseen.__cause__, Invalid):  # all else that we send is right
+        return UsageError(f"the label selector is wrong: {unseen.__cause__.message}")
+    hint = ""
+    if not getattr(world, "namespace", "") and isinstance(unseen.__cause__, Forbidden):
+        hint = "-n NAMESPACE looks at one namespace only"
+    return SatokenError(f"{unseen.what} cannot be listed: {unseen.why}", hint)
+
+
+class Tally:
+    """What was found so far, by workload and check."""
+
+    def __init__(self, world: World, wanted: Container[str] | None = None) -> None:
+        self.world = world
+        self.wanted = wanted
+        self.counts = {"pods": 0, "workloads": 0, "serviceAccounts": 0, "secrets": 0}
+        self.faults = 0
+        self.likes = Likes()
+        self.faulty: set[Likeness] = set()
+        self.checked: dict[str, int] = {}
+        self.skipped: dict[tuple[str, str], Skipped] = {}
+        self.workloads: set[tuple[str, str]] = set()
+        # what each target has, by code; None where there is too much of it to keep
+        self.found: dict[Name, dict[str, Cause | None]] = {}
+        self.ignored: dict[Name, dict[str, Cause]] = {}
+        self.kept: dict[str, int] = {}
+        self.owners: dict[str, Name] = {}
+
+    def take(self, item: Object) -> None:
+        """Examines one object and notes what it comes to."""
+        kind = item["kind"]
+        subject = item
+        live = kind == "Pod"
+        like: Likeness | None = None
+        if live:
+            self.counts["pods"] += 1
+            self.note_workload(item)
+            number = getattr(item, "like", 0)
+            like = (number, namespace_of(item)) if number else None
+            if like is not None and self.likes.fine(item, like):
+                return
+        elif kind == "ServiceAccount":
+            self.counts["serviceAccounts"] += 1
+        elif kind == "Secret":
+            self.counts["secrets"] += 1
+        else:
+            template = template_pod(item)
+            if template is None:
+                return
+            subject = admitted(template, self.world)
+            self.workloads.add((namespace_of(item), item["metadata"]["name"]))
+        findings, skipped, ran = self.judge(subject, like)
+        self.checked[subject["kind"]] = ran
+        for skip in skipped:
+            if len(self.skipped) < SKIPS:
+                self.skipped.setdefault((skip.code, skip.why), skip)
+        for finding in findings:
+            if finding.ignored is None:
+                self.note(finding, subject, live)
+            else:
+                self.note_ignored(finding, subject, live)
+
+    def judge(
+        self, subject: Object, like: Likeness | None
+    ) -> tuple[list[Finding], list[Skipped], int]:
+        """Runs the checks; what comes to nothing is remembered for the pods like this one."""
+        if like is not None and like not in self.faulty:
+            view, log = self.likes.watched(subject)
+            outcome = examine(view, self.world, NOBODY, asked=False, wanted=self.wanted)
+            if not outcome[0]:
+                self.likes.remember(like, log)
+                return outcome
+            self.faulty.add(like)  # and once more, so that no finding has parts of the view in it
+        return examine(subject, self.world, asked=False, wanted=self.wanted)
+
+    def note_workload(self, pod: Object) -> None:
+        """Counts a pod's workload: a Deployment once, however many ReplicaSets it has."""
+        reference = controller_of(pod)
+        if reference is None or reference["kind"] == "Node":
+            return
+        name = reference["name"]
+        if reference["kind"] == "ReplicaSet":
+            hash_ = (pod["metadata"].get("labels") or {}).get("pod-template-hash")
+            name = name.removesuffix(f"-{hash_}") if hash_ else name
+        self.workloads.add((namespace_of(pod), name))
+
+    def note(self, finding: Finding, subject: Object, live: bool) -> None:
+        """Joins a finding to those that the workload has already."""
+        target = self.target_of(subject)
+        causes = self.found.setdefault(target, {})
+        code = finding.code
+        known = causes.get(code)
+        pods = (subject["metadata"]["name"],) if live else ()
+        if known is not None:
+            if live and not known.affected:
+                finding = finding._replace(target=target)
+                known = known._replace(finding=finding, affected=1, pods=pods)
+            elif live:
+                more = known.pods + pods if len(known.pods) < PODS else known.pods
+                known = known._replace(affected=known.affected + 1, pods=more)
+            causes[code] = known
+            return
+        if code in causes:
+            return
+        if finding.severity != "hint":
+            self.faults += 1
+        if self.kept.get(code, 0) >= CAUSES[finding.severity]:
+            causes[code] = None
+            return
+        self.kept[code] = self.kept.get(code, 0) + 1
+        finding = finding._replace(target=target)
+        causes[code] = Cause(finding, int(live), targets=(target,), pods=pods)
+
+    def note_ignored(self, finding: Finding, subject: Object, live: bool) -> None:
+        """Keeps a finding that does not count, so that it can be told what was ignored."""
+        target = self.target_of(subject)
+        causes = self.ignored.setdefault(target, {})
+        new = Cause(finding._replace(target=target), 0, targets=(target,))
+        known = causes.get(finding.code, new)
+        causes[finding.code] = known._replace(affected=known.affected + int(live))
+
+    def target_of(self, subject: Object) -> Name:
+        """The workload that an object belongs to, or itself."""
+        namespace = namespace_of(subject)
+        own = (subject["kind"], namespace, subject["metadata"]["name"])
+        reference = controller_of(subject) if subject["kind"] == "Pod" else None
+        if reference is None:
+            return own
+        uid = reference.get("uid", "")
+        found = self.owners.get(uid)
+        if found is None:
+            owner = owner_of(subject, self.world)
+            found = (owner.kind, owner.namespace, owner.name) if owner else own
+            if owner and uid:
+                self.owners[uid] = found
+        return found
+
+    def report(self, broken: str) -> Report:
+        """All that was found, one cause for each root."""
+        self.counts["workloads"] = len(self.workloads)
+        joined: dict[tuple[object, ...], list[Cause]] = {}
+        omitted: dict[str, int] = {}
+        for name, found in self.found.items():
+            kept = [cause for cause in found.values() if cause is not None]
+            for code in found:
+                if found[code] is None:
+                    omitted[code] = omitted.get(code, 0) + 1
+            for cause in rooted(sorted(kept, key=lambda cause: rank(cause.finding))):
+                root = root_of(cause, name)
+                if root[-1] != name:  # it is about that, whoever has to do with it
+                    finding = cause.finding._replace(target=cause.finding.object[:3])
+                    cause = cause._replace(finding=finding)
+                joined.setdefault(root, []).append(cause)
+        causes = [merged(group) for group in joined.values()]
+        causes.sort(key=lambda cause: (rank(cause.finding), -cause.affected, cause.finding.target))
+        swept = Swept(getattr(self.world, "namespace", ""), dict(self.counts), omitted, broken)
+        return Report(
+            [],
+            causes,
+            list(self.skipped.values()),
+            [],
+            [],
+            sum(self.checked.values()),
+            swept,
+            ignored=tuple(one for causes in self.ignored.values() for one in causes.values()),
+        )
+
+
+def namespace_of(item: Object) -> str:
+    """The namespace of an object; empty for those in none."""
+    return str(item["metadata"].get("namespace", ""))
+
+
+def root_of(cause: Cause, name: Name) -> tuple[object, ...]:
+    """What causes have in common that are one: the place of the fault, where it is not the target.
+
+    A service account, a ConfigMap or a policy at fault is so for all that use it.
+    """
+    finding = cause.finding
+    here = finding.object
+    if here.kind in ("Pod", "") or here.name == "*" or here[:3] == name:
+        return (finding.code, cause.root, name)
+    place = (*here[:4], str(here.value))
+    return (finding.code, cause.root, finding.severity, finding.message, finding.ignored, place)
+
+
+def merged(causes: Sequence[Cause]) -> Cause:
+    """One cause for all of these, which have one root; with what mends each."""
+    first = causes[0]
+    if len(causes) == 1:
+        return first
+    fixes = [cause.finding.fix for cause in causes[:FIXES] if cause.finding.fix is not None]
+    finding = first.finding
+    if fixes:
+        finding = finding._replace(
+            fix=Fix(
+                fixes[0].summary,
+                tuple(dict.fromkeys(command for fix in fixes for command in fix.commands)),
+                "---\n".join(dict.fromkeys(fix.manifest for fix in fixes if fix.manifest)),
+                any(fix.recreates for fix in fixes),
+            )
+        )
+    return first._replace(
+        finding=finding,
+        affected=sum(cause.affected for cause in causes),
+        targets=tuple(target for cause in causes for target in cause.targets),
+        pods=tuple(pod for cause in causes[:PODS] for pod in cause.pods)[:PODS],
+    )
+
+
+class Progress:
+    """A line on the terminal that says how far a sweep has come, and is gone in the end."""
+
+    def __init__(self, env: Env) -> None:
+        self.env = env
+        self.shown = env.stderr.isatty() and env.environ.get("TERM") != "dumb"
+        self.erase = ERASE if self.shown else ""
+        self.due = 0.0
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.shown and self.due:
+            self.env.stderr.write(ERASE)
+            self.env.stderr.flush()
+
+    def tell(self, counts: dict[str, int], faults: int) -> None:
+        """Shows how many were looked at so far, a few times in a second."""
+        if not self.shown or monotonic() < self.due:
+            return
+        self.due = monotonic() + 0.2
+        found = f", {number(faults, 'fault')}" if faults else ""
+        self.env.stderr.write(f"{ERASE}{number(counts['pods'], 'pod')} looked at{found}")
+        self.env.stderr.flush()
+
+
+def number(count: int, word: str) -> str:
+    """A number of things, as people write it."""
+    return f"{count:,} {word}" + ("" if count == 1 else "s")
+
+
+# --- what a sweep of a cluster looks at -----------------------------------------------------------
+
+
+def everything(world: Sweepable, selector: str = "") -> Iterator[Object]:
+    """Accounts, token Secrets, workloads that lack pods, and pods.
+
+    Of a selector the pods, and what they use. Raises Unseen when pods cannot be listed.
+    """
+    if selector:
+        yield from of_pods(world, selector)
+        return
+    pods = world.each(KINDS["Pod"])
+    first = next(pods, None)  # what may not be looked at at all is said first
+    yield from listed("ServiceAccount", world)
+    yield from listed("Secret", world)
+    yield from starved(world)
+    if first is not None:
+        yield first
+        yield from pods
+
+
+def note_used(pod: Object, accounts: Names, secrets: Names) -> None:
+    """Notes the account of a pod and the Secrets that it mounts."""
+    namespace = namespace_of(pod)
+    accounts[namespace, account_of(pod)] = None
+    for name in taken_secrets(pod):
+        secrets[namespace, name] = None
+
+
+def examined(item: Object) -> bool:
+    """Whether an object is one that a sweep judges: no Secret but those for tokens."""
+    return item["kind"] != "Secret" or meant_as_token(item)
+
+
+def listed(kind: str, world: Sweepable) -> Iterator[Object]:
+    """All of a kind that are judged; none when they cannot be seen, which the checks will say."""
+    try:
+        yield from filter(examined, world.list(kind, world.namespace))
+    except Unseen:
+        return
+
+
+def starved(world: Sweepable) -> Iterator[Object]:
+    """The workloads that have fewer pods than they want.
+
+    By the counts in their status; those of other types, and ReplicaSets on their own, by their
+    events FailedCreate, which are gone after an hour (unless repeated, as controllers do).
+    """
+    seen = set()
+    for kind in WORKLOADS:
+        try:
+            for item in world.each(KINDS[kind]):
+                if lacks_pods(item):
+                    seen.add((kind, namespace_of(item), item["metadata"]["name"]))
+                    yield item
+        except Unseen:
+            continue
+    try:
+        events = [event for event in world.warnings() if event.get("reason") == "FailedCreate"]
+    except Unseen:
+        return
+    for event in events:
+        about = event.get("involvedObject") or {}
+        reference = {**about, "controller": True}
+        namespace = namespace_of(event)
+        if not about.get("kind") or (about["kind"], namespace, about.get("name")) in seen:
+            continue
+        pod = {"metadata": {"name": "", "namespace": namespace, "ownerReferences": [reference]}}
+        owner = owner_of(pod, world)
+        if owner is None or owner.object is None:
+            continue
+        name = (owner.kind, namespace, owner.name)
+        if name not in seen:
+            seen.add(name)
+            yield owner.object
+
+
+def lacks_pods(workload: Object) -> bool:
+    """Whether a workload has fewer pods than it wants."""
+    spec, status = workload["spec"], workload.get("status") or {}
+    conditions = {
+        condition.get("type")
+        for condition in status.get("conditions") or []
+        if condition.get("status") == "True"
+    }
+    if "ReplicaFailure" in conditions:
+        return True
+    if workload["kind"] == "Job":
+        ended = conditions & {"Complete", "Failed", "SuccessCriteriaMet", "FailureTarget"}
+        return not (ended or spec.get("suspend") or status.get("active"))
+    if workload["kind"] == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled") or 0
+        return int(wanted) > int(status.get("currentNumberScheduled") or 0)
+    wanted = spec.get("replicas")
+    return int(1 if wanted is None else wanted) > int(status.get("replicas") or 0)
+
+
+def of_kinds(kinds: Sequence[Kind], world: Sweepable, selector: str = "") -> Iterator[Object]:
+    """All of some types, as ``kubectl get TYPE`` has them, and the pods that belong to them.
+
+    Raises UsageError for a type that can have no token, and Unseen.
+    """
+    if [kind.kind for kind in kinds] == ["Pod"]:
+        yield from of_pods(world, selector)
+        return
+    accounts: set[tuple[str, str]] = set()
+    uids: set[str] = set()
+    selected: set[str] = set()
+    for kind in kinds:
+        if kind.kind == "Pod":
+            for pod in of_pods(world, selector):
+                selected.add(pod["metadata"].get("uid", ""))
+                yield pod
+            continue
+        for item in world.each(kind, selector):
+            item = {**item, "kind": kind.kind, "apiVersion": kind.api_version}
+            metadata = item["metadata"]
+            if kind.kind == "ServiceAccount":
+                accounts.add((namespace_of(item), metadata["name"]))
+            elif kind.kind == "Secret":
+                if not examined(item):
+                    continue
+            elif not template_path(item):
+                raise UsageError(
+                    f"{kind.plural} have no pod template, so they have no token",
+                    "name a type of pod, workload, service account or Secret",
+                )
+            else:
+                uids.add(metadata.get("uid", ""))
+            yield item
+    if uids and any(kind.kind not in NEAREST for kind in kinds):
+        for between in ("ReplicaSet", "Job"):
+            for item in world.each(KINDS[between], metadata=True):
+                if (controller_of(item) or {}).get("uid") in uids:
+                    uids.add(item["metadata"]["uid"])
+    if uids or accounts:
+        for pod in world.each(KINDS["Pod"]):
+            own = (controller_of(pod) or {}).get("uid") in uids
+            used = (namespace_of(pod), account_of(pod)) in accounts
+            if (own or used) and pod["metadata"].get("uid") not in selected:
+                yield pod
+
+
+def of_pods(world: Sweepable, selector: str) -> Iterator[Object]:
+    """The pods, and the accounts and token Secrets that they use."""
+    accounts: Names = {}
+    secrets: Names = {}
+    for pod in world.each(KINDS["Pod"], selector):
+        yield pod
+        note_used(pod, accounts, secrets)
+    for kind, names in (("ServiceAccount", accounts), ("Secret", secrets)):
+        for namespace, name in names:
+            try:
+                item = world.get(kind, namespace, name)
+            except Unseen:
+                break
+            if item is not None and examined(item):
+                yield item

@@ -1,0 +1,273 @@
+"""No pod can be made, or it is made without what a service account brings."""
+
+from tests.scenarios import (
+    AS_WEB,
+    PLAIN,
+    POD_IS_THERE,
+    SLEEP,
+    TOKEN_SECRET,
+    Scenario,
+    mounted,
+    service_account,
+    template,
+)
+
+FAILED_CREATE = "kubectl -n $NS get events | grep -q FailedCreate"
+
+
+def applied(manifest: str) -> str:
+    """A shell line that applies a manifest."""
+    return f"kubectl -n $NS apply -f - <<'EOF'\n{manifest}EOF"
+
+
+# --- a static pod, as its kubelet would mirror it
+
+NODE = """
+apiVersion: v1
+kind: Node
+metadata: {name: n-NS, labels: {kubernetes.io/hostname: n-NS}}
+"""
+
+MIRROR = """
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web
+  ownerReferences:
+  - {apiVersion: v1, kind: Node, name: n-$NS, uid: $UID_OF_NODE, controller: true}
+  labels: {app: web}
+  annotations: {kubernetes.io/config.mirror: x, kubernetes.io/config.source: file}
+spec:
+  nodeName: n-$NS
+  containers: [{name: app, image: 'busybox:1', command: [sleep, '3600']}]
+"""
+
+# --- the controller that makes the account default loses its right; the scenario gives it back
+
+DEFAULT_MAKER = "system:controller:service-account-controller"
+
+TAKE_RIGHTS = (
+    f"kubectl get clusterrolebinding {DEFAULT_MAKER} -o yaml > $WORK/maker.yaml",
+    f"kubectl delete clusterrolebinding {DEFAULT_MAKER}",
+    "until ! kubectl auth can-i create serviceaccounts -n $NS "
+    "--as=system:serviceaccount:kube-system:service-account-controller; do sleep 0.2; done",
+    "kubectl -n $NS delete serviceaccount default",
+)
+
+GIVE_RIGHTS = (
+    "grep -v -E 'resourceVersion|uid|creationTimestamp' $WORK/maker.yaml | kubectl apply -f -",
+)
+
+# --- an account that limits the Secrets of its pods
+
+STRICT = service_account().replace(
+    "name: web}", 'name: web, annotations: {kubernetes.io/enforce-mountable-secrets: "true"}}'
+)
+
+CREDENTIALS = """
+apiVersion: v1
+kind: Secret
+metadata: {name: creds}
+stringData: {password: x}
+"""
+
+
+def with_secret(secret: str) -> str:
+    """A pod spec with a Secret volume."""
+    mount = "{name: s, mountPath: /creds}"
+    volume = f"{{name: s, secret: {{secretName: {secret}}}}}"
+    return f"serviceAccountName: web, {mounted(mount, volume)}"
+
+
+FROM_ENV = SLEEP.replace("{name: app,", "{name: app, envFrom: [{secretRef: {name: creds}}],")
+
+# --- the words of an old API server, of a Deployment for which nothing is made
+
+OLD_WORDS = """
+apiVersion: v1
+kind: Event
+metadata: {name: web.1}
+involvedObject: {apiVersion: apps/v1, kind: Deployment, name: web, namespace: $NS}
+type: Warning
+reason: FailedCreate
+message: >-
+  Error creating: pods "web-" is forbidden: No API token found for service account "web", retry
+  after the token is automatically created and added to the service account
+source: {component: replicaset-controller}
+firstTimestamp: $NOW
+lastTimestamp: $NOW
+count: 3
+"""
+
+# --- who refuses pods
+
+QUOTA = """
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: few}
+spec: {hard: {pods: '0'}}
+"""
+
+DENIES = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-pods-NS}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  validations: [{expression: 'false', message: no pods today}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-pods-NS}
+spec:
+  policyName: no-pods-NS
+  validationActions: [Deny]
+  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NS}}}
+"""
+
+WEBHOOK = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: down-NS}
+webhooks:
+- name: down.example.com
+  clientConfig: {service: {namespace: NS, name: nobody}}
+  rules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NS}}
+  failurePolicy: Fail
+  sideEffects: None
+  timeoutSeconds: 1
+  admissionReviewVersions: [v1]
+"""
+
+# A policy takes a moment until it is enforced.
+UNTIL_REFUSED = "while kubectl -n $NS run probe --image=x --dry-run=server; do sleep 0.2; done"
+
+SCENARIOS = [
+    Scenario(
+        "static-pod-no-token",
+        "SAT109",
+        "pod/web",
+        NODE,
+        (
+            "UID_OF_NODE=$(kubectl get node n-$NS -o jsonpath={.metadata.uid}); "
+            f"kubectl -n $NS apply -f - <<EOF\n{MIRROR}EOF",
+        ),
+        restore=("kubectl delete node n-$NS",),
+        where=("live",),
+    ),
+    Scenario(
+        "default-sa-race",
+        "SAT112",
+        "deploy/web",
+        service_account(),
+        (*TAKE_RIGHTS, applied(template(PLAIN))),
+        wait=FAILED_CREATE,
+        undo=GIVE_RIGHTS,
+        certainty="likely",
+        restore=GIVE_RIGHTS,
+        where=("live",),
+    ),
+    *(
+        Scenario(
+            f"enforce-mountable-secrets{name}",
+            "SAT113",
+            "deploy/web",
+            f"{STRICT}---{secret}---{template(spec)}",
+            wait=FAILED_CREATE,
+            where=("live",),
+        )
+        for name, secret, spec in (
+            ("", CREDENTIALS, with_secret("creds")),
+            ("-of-a-token", TOKEN_SECRET, with_secret("web-token")),
+            ("-environment", CREDENTIALS, f"serviceAccountName: web, containers: [{FROM_ENV}]"),
+            ("-for-images", CREDENTIALS, f"imagePullSecrets: [{{name: creds}}], {AS_WEB}"),
+        )
+    ),
+    *(
+        Scenario(
+            f"serviceaccount-alias-stuck{name}",
+            "SAT114",
+            "deploy/web",
+            service_account(),
+            (
+                f"kubectl -n $NS apply {flag} -f - <<'EOF'\n{template(AS_WEB)}EOF",
+                f"kubectl -n $NS apply {flag} -f - <<'EOF'\n{template(PLAIN)}EOF",
+            ),
+            wait=POD_IS_THERE,
+            proof="[ -z $(kubectl -n $NS get deploy web "
+            "-o jsonpath={.spec.template.spec.serviceAccountName}) ]",
+            where=("live",),
+        )
+        for name, flag in (("", ""), ("-server-side", "--server-side"))
+    ),
+    Scenario(
+        "serviceaccount-alias-stuck-and-gone",
+        "SAT114",
+        "deploy/web",
+        template(AS_WEB),
+        (applied(template(PLAIN)),),
+        wait=FAILED_CREATE,
+        where=("live",),
+    ),
+    Scenario(
+        "old-admission-needs-secret",
+        "SAT115",
+        "deploy/web",
+        f"{service_account()}---{template(AS_WEB).replace('replicas: 1', 'paused: true')}",
+        ("NOW=$(date -u +%FT%TZ); kubectl create -n $NS -f - <<EOF\n" + OLD_WORDS + "EOF",),
+        # the cluster's admin mends the controller
+        undo=("kubectl -n $NS rollout resume deploy/web",),
+        where=("live",),
+    ),
+    *(
+        Scenario(
+            f"admission-denied-as-403-{name}",
+            "SAT116",
+            target,
+            f"{service_account()}---{denier}",
+            (*events, applied(template(AS_WEB, kind=kind))),
+            wait=FAILED_CREATE,
+            undo=undo,
+            restore=restore,
+            where=("live",),
+        )
+        for name, kind, target, denier, events, undo, restore in (
+            ("quota", "Deployment", "deploy/web", QUOTA, (), (), ()),
+            ("quota-of-a-statefulset", "StatefulSet", "sts/web", QUOTA, (), (), ()),
+            (
+                "pod-security",
+                "Deployment",
+                "deploy/web",
+                "",
+                ("kubectl label namespace $NS pod-security.kubernetes.io/enforce=restricted",),
+                (),
+                (),
+            ),
+            (
+                "policy",
+                "Deployment",
+                "deploy/web",
+                DENIES,
+                (UNTIL_REFUSED,),
+                ("kubectl delete validatingadmissionpolicybinding no-pods-$NS", "sleep 2"),
+                ("kubectl delete validatingadmissionpolicy no-pods-$NS",),
+            ),
+            (
+                "webhook-down",
+                "Deployment",
+                "deploy/web",
+                WEBHOOK,
+                (UNTIL_REFUSED,),
+                (
+                    "kubectl patch validatingwebhookconfiguration down-$NS --type=json -p "
+                    '\'[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]\'',
+                    "sleep 2",
+                ),
+                ("kubectl delete validatingwebhookconfiguration down-$NS",),
+            ),
+        )
+    ),
+]
