@@ -217,9 +217,9 @@ def legacy_base64(secret: Object, world: World) -> Iterator[Finding]:
     ### What goes wrong
 
     `data` takes values in base64, once; `stringData` takes them as they are. A token that stands
-    in `data` as it is, is refused: `illegal base64 data at input byte …`. One in `stringData` in base64
-    (`ZXlK…`), or with quotes or a line break around it, is stored as it stands and is no token any
-    more: 401 Unauthorized, or an invalid header in the client.
+    in `data` as it is, is refused: `illegal base64 data at input byte …`. One in `stringData` in
+    base64 (`ZXlK…`), or with quotes or a line break around it, is stored as it stands and is no
+    token any more: 401 Unauthorized, or an invalid header in the client.
 
     ### How to fix it
 

@@ -6,12 +6,14 @@ it. There is one only where the user asked for it, by --verify or --probe.
 
 from collections.abc import Iterator
 
+from ..admission import ROOT_CA_CONFIG_MAP, TOKEN_MOUNT_PATH
 from ..fixes import kubectl, patch_pod, restart
+from ..mounts import same_place
 from ..server import api_audiences
 from ..times import lifetime, words
 from ..token import LEGACY_ISSUER, audiences, bound
 from ..world import Object, Unseen, World
-from . import Evidence, Finding, Fix, at, check
+from . import Evidence, Finding, Fix, at, check, registry
 
 # pkg/serviceaccount/claims.go, and go-jose's DefaultLeeway
 LEEWAY = 60
@@ -681,6 +683,48 @@ def token_unreadable(token: Object, world: World) -> Iterator[Finding]:
     )
 
 
+@check("SAT821", on="Token", severity="error", stage="file")
+def ca_file_missing(token: Object, world: World) -> Iterator[Finding]:
+    """There is no ca.crt beside the token.
+
+    ### What goes wrong
+
+    Client libraries take the certificate authority of the API server from `ca.crt` in the folder of
+    the token. In the running container it is missing or empty, so they do not trust the API server:
+    `x509: certificate signed by unknown authority`, `Expected to load root CA config from
+    …/ca.crt`.
+
+    ### How to fix it
+
+    Mount the whole volume as the API server makes it, with token, `ca.crt` and `namespace`; see
+    that the ConfigMap `kube-root-ca.crt` has a certificate.
+    """
+    facts = file_of(token)
+    if facts.get("state") != "there" or facts.get("ca") or not in_usual_place(token):
+        return
+    folder = token["asked"]["path"].rpartition("/")[0]
+    here = at(token, f"{folder}/ca.crt", "missing or empty", here=True)
+    pod = pod_of(token, world)
+    namespace = token["metadata"]["namespace"]
+    show = kubectl(world, namespace, "get", "configmap", ROOT_CA_CONFIG_MAP, "-o", "yaml")
+    yield Finding(
+        f"container {token['asked']['container']} has no ca.crt beside its token",
+        here,
+        (here,),
+        Fix(
+            "mount ca.crt from the ConfigMap kube-root-ca.crt too, when that has it; "
+            "then make the pod anew",
+            (show, *(restart(pod, world) if pod else [])),
+            recreates=True,
+        ),
+    )
+
+
+def in_usual_place(token: Object) -> bool:
+    """Whether the token lies where client libraries look for it, and so for ca.crt."""
+    return same_place(token["asked"]["path"]) == same_place(f"{TOKEN_MOUNT_PATH}/token")
+
+
 @check("SAT819", on="Token", severity="error", stage="network")
 def apiserver_unreached_from_pod(token: Object, world: World) -> Iterator[Finding]:
     """The pod cannot reach the API server.
@@ -698,8 +742,8 @@ def apiserver_unreached_from_pod(token: Object, world: World) -> Iterator[Findin
     """
     unreached = token.get("unreached")
     server = token.get("server") or {}
-    if not unreached:
-        return
+    if not unreached or not (token.get("file") or {}).get("ca", True):
+        return  # without ca.crt nothing there trusts the API server: SAT821
     here = at(token, "a request from the pod", unreached, here=True)
     address = f"{server.get('host')}:{server.get('port')}"
     yield Finding(
@@ -758,29 +802,38 @@ def environment_without_api_server(token: Object, world: World) -> Iterator[Find
 
 @check("SAT814", on="Token", severity="error", stage="token")
 def token_refused(token: Object, world: World) -> Iterator[Finding]:
-    """The API server refuses the token, and does not say why.
+    """The API server refuses the token, for a reason of its own or without one.
 
     ### What goes wrong
 
     It answers 401 Unauthorized. Why is told only to those who may create TokenReviews, and stands
     in the log of the API server (`Unable to authenticate the request`). The claims show nothing
-    wrong.
+    wrong. A token from a Secret is refused when its Secret is gone, was changed or marked invalid.
 
     ### How to fix it
 
-    Ask as somebody with the ClusterRole `system:auth-delegator`, or look into the API server's log.
-    A new pod has a new token, which heals most of the causes.
+    `kubectl satoken explain` knows the API server's words, where there are any. Else ask as
+    somebody with the ClusterRole `system:auth-delegator`, or look into the API server's log. A new
+    pod has a new token, which heals most of the causes.
     """
-    if not is_refused(token) or any(reason_of(one["error"]) for one in refusals(token)):
+    if not is_refused(token):
+        return
+    # what names the reason, by the API server's words or by the claims, says more
+    named = {one.name for one in registry.values() if one.on == "Token"}
+    if any(reason_of(one["error"]) in named for one in refusals(token)):
         return
     payload = token.get("payload") or {}
     issuer = issuer_of(world)
-    if issuer and payload.get("iss") not in (issuer, LEGACY_ISSUER):
-        return  # SAT809 names it
+    foreign = issuer and payload.get("iss") not in (issuer, LEGACY_ISSUER)
+    if foreign and not any(reason_of(one["error"]) for one in refusals(token)):
+        return
     if is_foreign(token, world):
-        return  # SAT808 does
+        return
     expiry = stamp(payload.get("exp"))
     if expiry is not None and world.now() > expiry + LEEWAY:
+        return
+    others = (token_sa_recreated, token_bound_pod_recreated)
+    if any(True for other in others for _ in other(token, world)):
         return
     one = refusals(token)[0]
     here = at(

@@ -246,6 +246,31 @@ def test_token_refused_fires_without_a_reason() -> None:
     assert codes(reviews=[refused(by="SelfSubjectReview")]) == ["SAT814"]
 
 
+def test_token_refused_fires_for_a_reason_that_is_nobody_elses() -> None:
+    # a legacy token whose Secret is gone
+    legacy = {"iss": "kubernetes/serviceaccount"}
+    (finding,) = found(
+        legacy, reviews=[refused("[invalid bearer token, Token has been invalidated]")]
+    )
+    assert (finding.code, finding.object.value) == (
+        "SAT814",
+        "[invalid bearer token, Token has been invalidated]",
+    )
+
+
+def test_ca_file_missing_fires() -> None:
+    place = {**ASKED, "path": "/var/run/secrets/kubernetes.io/serviceaccount/token"}
+    (finding,) = found(
+        file={**THERE, "ca": False}, asked=place, unreached="curl: (77) error", reviews=[]
+    )
+    assert finding.code == "SAT821"
+
+
+def test_ca_file_missing_quiet_at_another_place_or_with_it() -> None:
+    assert codes(file={**THERE, "ca": False}) == []
+    assert codes(file=THERE) == []
+
+
 def test_token_refused_quiet_when_a_reason_is_known() -> None:
     assert said("service account token has expired") == ["SAT801"]
     assert codes({"exp": NOW - 120}, reviews=[refused()]) == ["SAT801"]

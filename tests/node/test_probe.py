@@ -178,6 +178,23 @@ def test_an_api_server_that_cannot_be_reached_from_the_pod(stage: Stage) -> None
         stage.shell(command)
 
 
+def test_a_token_without_its_certificate(stage: Stage) -> None:
+    alone = "{name: t, projected: {sources: [{serviceAccountToken: {path: token}}]}}"
+    mount = f"volumeMounts: [{{name: t, mountPath: {PLACE}}}]"
+    app = TOOLS.replace("{name: app,", f"{{name: app, {mount},")
+    run_pods(
+        stage, f"serviceAccountName: web, containers: [{app}], volumes: [{alone}]", "Deployment"
+    )
+    report = probe(stage, "deploy/web")
+    assert {"SAT310", "SAT821"} <= set(codes(report))
+    assert "SAT819" not in codes(report)
+    # the fix of what is wrong in the volume mends both
+    mend(stage, next(one for one in report["findings"] if one["code"] == "SAT310"))
+    stage.shell("kubectl -n $NS rollout status deploy/web --timeout=60s")
+    wait(stage)
+    assert codes(probe(stage, "deploy/web")) == []
+
+
 def test_an_environment_that_names_no_api_server(stage: Stage) -> None:
     empty = "env: [{name: KUBERNETES_SERVICE_HOST, value: ''}]"
     app = TOOLS.replace("{name: app,", f"{{name: app, {empty},")

@@ -65,8 +65,8 @@ SCENARIOS = [
         + template(f"serviceAccountName: web, containers: [{FROM_SECRET}]"),
         wait=f"{POD_IS_THERE} && kubectl -n $NS get secret web-token -o json | grep '\"token\":'",
         # a pod that does not need the Secret
-        proof="kubectl -n $NS get pods --sort-by=.metadata.creationTimestamp "
-        "-o jsonpath='{.items[-1:].spec}' | grep kube-api-access | grep -v secretKeyRef",
+        proof="kubectl -n $NS get pods -o name | xargs -n1 kubectl -n $NS get "
+        "-o jsonpath='{.spec}{\"\\n\"}' | grep kube-api-access | grep -v secretKeyRef",
         where=("live",),
     ),
     Scenario(

@@ -101,8 +101,8 @@ SCENARIOS = [
         template(mounted(COPIED_AT_PLACE, COPIED)),
         wait=POD_IS_THERE,
         # the API server makes its own again
-        proof="kubectl -n $NS get pods --sort-by=.metadata.creationTimestamp "
-        "-o jsonpath='{.items[-1:].spec.volumes[*].name}' | grep kube-api-access | grep -v x7k2p",
+        proof="kubectl -n $NS get pods -o name | xargs -n1 kubectl -n $NS get "
+        "-o jsonpath='{.spec.volumes[*].name}{\"\\n\"}' | grep kube-api-access | grep -v x7k2p",
         where=("live",),
     ),
     Scenario(
