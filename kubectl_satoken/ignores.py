@@ -50,8 +50,10 @@ def annotations(finding: Finding, item: Object, world: World) -> Iterator[tuple[
     seen: set[Evidence] = set()
     for kind, path, metadata, own in places(finding, item, world):
         text = (metadata.get("annotations") or {}).get(ANNOTATION)
+        if not isinstance(text, str):
+            continue
         place = Evidence(kind, own.get("namespace", ""), own["name"], path)
-        if isinstance(text, str) and place not in seen:
+        if place not in seen:
             seen.add(place)
             yield place, text
 
@@ -61,6 +63,8 @@ def places(
 ) -> Iterator[tuple[str, str, Object, Object]]:
     """Where it can stand: kind, path, the metadata with the annotations, those of the object."""
     own = item["metadata"]
+    # past what likeness.py counts as read: the places are the same for all pods of a workload
+    own_name = dict.__getitem__(own, "name")
     owner = owner_of(item, world) if item["kind"] == "Pod" else None
     if owner is None or is_live(item):
         # that of a template has the name of its workload, where it comes next
@@ -74,7 +78,7 @@ def places(
             template = template[field]
         yield owner.kind, ".".join((*path, PATH)), template.get("metadata") or {}, whole
     fault = finding.object
-    same = (fault.kind, fault.name) == (item["kind"], own["name"])
+    same = (fault.kind, fault.name) == (item["kind"], own_name)
     if same or fault.kind not in KINDS or not fault.name or fault.name == "*":
         return
     try:

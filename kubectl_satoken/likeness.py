@@ -3,11 +3,13 @@
 The replicas of a workload differ in names, times and addresses, of which the checks of a healthy
 pod read nearly nothing. So what they do read of one pod is written down; another pod with the same
 spec, in which all of that has the same values, must come to the same: the checks are functions of
-what they read, and the world is the same for both. Only pods without any finding are remembered.
+what they read, and the world is the same for both. What was found wrong with a pod is found on the
+others of its workload so, too: of those only the number is told, so that what is read for the words
+of a finding (its evidence, the commands of its fix) may differ.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from .world import Object
 
@@ -17,9 +19,19 @@ THERE, ABSENT = object(), object()
 Path = tuple[Any, ...]
 Log = dict[Path, Any]
 
+# A reading, and the codes of what was found, with whether an annotation says to ignore it.
+Codes = tuple[tuple[str, bool], ...]
+Reading = tuple[list[tuple[Path, Any]], Codes]
+
 # How many different readings are remembered for the pods of one spec, and for how many specs.
 READINGS = 4
 SPECS = 4000
+
+
+class Older(NamedTuple):
+    """The last part of a path that leads to a time: whether that is before this one."""
+
+    moment: str
 
 
 class Watched(dict[str, Any]):
@@ -59,8 +71,19 @@ class Watched(dict[str, Any]):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
+    def __bool__(self) -> bool:
+        found = super().__len__() > 0
+        self.log[*self.path, FILLED] = found
+        return found
+
     def __eq__(self, other: object) -> bool:
         return {**self} == other
+
+    def made_before(self, moment: str) -> bool:
+        """Whether the object with this metadata was made before a time (workloads.made_before)."""
+        found = str(super().get("creationTimestamp") or "") < moment
+        self.log[*self.path, "creationTimestamp", Older(moment)] = found
+        return found
 
     def keys(self) -> Any:
         return list(iter(self))
@@ -77,7 +100,7 @@ class Watched(dict[str, Any]):
     __hash__ = None
 
 
-KEYS, LENGTH = object(), object()
+KEYS, LENGTH, FILLED = object(), object(), object()
 
 
 class WatchedList(list[Any]):
@@ -153,17 +176,25 @@ class Spec(dict[str, Any]):
 
 
 class Likes:
-    """What was read of the pods that were found to be fine, by their specs."""
+    """What was read of pods, and what they came to, by their specs (and workloads)."""
 
     def __init__(self) -> None:
-        self.known: dict[Any, list[list[tuple[Path, Any]]]] = {}
+        self.known: dict[Any, list[Reading]] = {}
 
     def fine(self, pod: Object, like: Any) -> bool:
         """Whether a pod of that spec was judged, and found fine, by what is the same in this."""
-        for reading in self.known.get(like, ()):
-            if all(same(pod, path, value) for path, value in reading):
-                return True
-        return False
+        found = self.judged(pod, like)
+        return found is not None and not found[1]
+
+    def judged(self, pod: Object, like: Any) -> Reading | None:
+        """What was read and found of one that this is like; None if none was judged."""
+        for found in self.known.get(like, ()):
+            for path, value in found[0]:
+                if not same(pod, path, value):
+                    break
+            else:
+                return found
+        return None
 
     def watched(self, pod: Object) -> tuple[Object, Log]:
         """A pod to be judged, and what will have been read of it."""
@@ -176,14 +207,16 @@ class Likes:
         }
         return view, log
 
-    def remember(self, like: Any, log: Log) -> None:
-        """Keeps a reading that came to nothing."""
-        if len(self.known) >= SPECS:
+    def remember(self, like: Any, log: Log, codes: Codes = ()) -> Reading:
+        """Keeps a reading, and what it came to."""
+        if like not in self.known and len(self.known) >= SPECS:
             self.known.pop(next(iter(self.known)))
         readings = self.known.setdefault(like, [])
         del readings[READINGS - 1 :]
         # what differs most often first
-        readings.insert(0, sorted(log.items(), key=lambda entry: entry[0][-1] != "name"))
+        reading = sorted(log.items(), key=lambda entry: entry[0][-1] != "name")
+        readings.insert(0, (reading, codes))
+        return readings[0]
 
 
 def same(pod: Object, path: Path, value: Any) -> bool:
@@ -194,8 +227,15 @@ def same(pod: Object, path: Path, value: Any) -> bool:
             return isinstance(here, dict) and tuple(here) == value
         if key is LENGTH:
             return isinstance(here, list) and len(here) == value
+        if key is FILLED:
+            return isinstance(here, dict) and bool(here) == value
+        if type(key) is Older:
+            return bool((str(here or "") < key.moment) == value)
         if isinstance(here, dict):
             if key not in here:
+                if type(path[-1]) is Older and index == len(path) - 2:
+                    here = ""
+                    continue
                 return value is ABSENT and index == len(path) - 1
         elif not isinstance(here, list) or key >= len(here):
             return False
@@ -203,3 +243,41 @@ def same(pod: Object, path: Path, value: Any) -> bool:
     if value is THERE:
         return True
     return value is not ABSENT and bool(here == value)
+
+
+def moments(reading: Reading, pod: Object, varying: Object) -> list[tuple[str, bool]] | None:
+    """Whether a reading, of this pod, has to do with what varies: None if it has.
+
+    But for when the pod was made: these are the moments, and whether it was before each. The fields
+    that vary come by name, with those in them that do; one without any varies as a whole.
+    """
+    found = []
+    for path, value in reading[0]:
+        if path[0] == "spec":  # the node
+            return None
+        here: Any = pod
+        names: Object = varying
+        for key in path:
+            if isinstance(key, int):
+                here = here[key]
+                continue
+            if type(key) is Older:
+                found.append((key.moment, value))
+                break
+            if key is LENGTH:
+                break
+            if key is KEYS or key is FILLED:
+                steady = any(names.get(name) != {} for name in here)
+                if all(names.values()) or (key is FILLED and value and steady):
+                    break
+                return None
+            if key not in names:
+                break
+            names = names[key]
+            if not names and type(path[-1]) is not Older:
+                return None
+            here = here.get(key)
+        else:
+            if value is not THERE and value is not ABSENT:
+                return None
+    return found

@@ -448,19 +448,17 @@ SUBJECTS_SHAPE = {
     "subjects": [{"kind!": str, "name!": str, "namespace": str, "apiGroup": str}],
     "roleRef": {"kind": str, "name": str, "apiGroup": str},
 }
-RULE_FIELDS = ("apiGroups", "resources", "verbs", "resourceNames", "nonResourceURLs")
-RULES_SHAPE = {
-    **OBJECT_SHAPE,
-    "rules": [{field: [str] for field in RULE_FIELDS}],
-    "aggregationRule": {
-        "clusterRoleSelectors": [{"matchLabels": {"*": str}, "matchExpressions": [dict]}]
-    },
-}
-SERVICE_SHAPE = {"type": str, "clusterIP": str, "clusterIPs": [str], "ports": [{"port": int}]}
 SELECTOR_SHAPE = {
     "matchLabels": {"*": str},
     "matchExpressions": [{"key": str, "operator": str, "values": [str]}],
 }
+RULE_FIELDS = ("apiGroups", "resources", "verbs", "resourceNames", "nonResourceURLs")
+RULES_SHAPE = {
+    **OBJECT_SHAPE,
+    "rules": [{field: [str] for field in RULE_FIELDS}],
+    "aggregationRule": {"clusterRoleSelectors": [SELECTOR_SHAPE]},
+}
+SERVICE_SHAPE = {"type": str, "clusterIP": str, "clusterIPs": [str], "ports": [{"port": int}]}
 EGRESS_SHAPE = {
     "to": [{"ipBlock": {"cidr": str, "except": [str]}}],
     "ports": [{"protocol": str, "endPort": int}],

@@ -1,4 +1,4 @@
-"""Pods out of a page of a list, in protobuf, as the same plain dicts that JSON would make.
+"""Pods and workloads out of a page of a list, in protobuf, as the same dicts JSON would make.
 
 Protobuf costs the API server half of what JSON does, and here fields that nobody asked for are
 skipped by their length. The numbers of fields are a promise of the API; unknown ones are passed
@@ -8,7 +8,7 @@ over. What does not add up raises Broken: nothing is ever left out silently.
 import json
 from collections.abc import Callable
 from time import gmtime, strftime
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import ServerError
 from .pod_schema import TYPES
@@ -376,6 +376,18 @@ POD, METADATA, STATUS = (SCHEMA[name] for name in ("Pod", "ObjectMeta", "PodStat
 SPEC = SCHEMA["PodSpec"]
 
 
+class Spec(NamedTuple):
+    """A spec that was seen: as it is read (None: each by itself), and a number for those like it.
+
+    ``random`` is the name of its token volume, and ``node`` its node, in which they may differ.
+    """
+
+    known: Object | None
+    number: int
+    random: bytes
+    node: str
+
+
 class Specs:
     """Reads the specs of pods, each distinct one once."""
 
@@ -383,11 +395,8 @@ class Specs:
         self.known: dict[bytes, tuple[Object | None, int]] = {}
         self.count = 0
 
-    def read(self, data: bytes) -> tuple[Object, int]:
-        """The spec of a pod, and the number that it shares with those like it; 0 for none.
-
-        Inner parts are shared with other pods, so nobody may change them.
-        """
+    def find(self, data: bytes) -> Spec:
+        """The spec of a pod, with the number that it shares with those like it; 0 for none."""
         node, plain = without_node(data)
         random = b""
         place = plain.find(ACCESS)
@@ -395,24 +404,30 @@ class Specs:
             random = plain[place : place + len(PLAIN)]
             plain = plain.replace(random, PLAIN)
             if plain.count(ACCESS) != plain.count(PLAIN):
-                return read(data, 0, len(data), SPEC), 0
-        if plain in self.known:
-            spec, number = self.known[plain]
-        else:
-            spec = read(plain, 0, len(plain), SPEC)
-            if random and plain.count(ACCESS) != len(named(spec, PLAIN.decode())):
+                return Spec(None, 0, random, node)
+        found = self.known.get(plain)
+        if found is None:
+            spec: Object | None = read(plain, 0, len(plain), SPEC)
+            if random and plain.count(ACCESS) != len(named(spec or {}, PLAIN.decode())):
                 spec = None  # the name is somewhere else as well: in an argument, say
             if len(self.known) >= CACHED:
                 self.known.clear()
             self.count += 1
-            number = self.count
-            self.known[plain] = spec, number
-        if spec is None:
-            return read(data, 0, len(data), SPEC), 0
-        spec = renamed(spec, PLAIN.decode(), str(random, "utf-8")) if random else {**spec}
-        if node:
-            spec["nodeName"] = node
-        return spec, number
+            found = self.known[plain] = spec, self.count
+        spec, number = found
+        return Spec(spec, number if spec is not None else 0, random, node)
+
+    def read(self, data: bytes, found: Spec) -> Object:
+        """The spec itself. Inner parts are shared with other pods, so nobody may change them."""
+        if found.known is None:
+            return read(data, 0, len(data), SPEC)
+        if found.random:
+            spec = renamed(found.known, PLAIN.decode(), str(found.random, "utf-8"))
+        else:
+            spec = {**found.known}
+        if found.node:
+            spec["nodeName"] = found.node
+        return spec
 
 
 def without_node(data: bytes) -> tuple[str, bytes]:
@@ -472,6 +487,47 @@ class Pod(dict[str, Any]):
         self.like = like
 
 
+def outline(type_: Type, parts: dict[str, Any]) -> Type:
+    """A type that has only these fields of another one (None: all of one), the quicker to read."""
+    small = Type()
+    for tag, field in type_.fields.items():
+        if field.name not in parts:
+            continue
+        fields = parts[field.name]
+        if fields is not None:
+            sub = outline(field.sub, fields)
+            field = Field(field.name, field.code, sub, field.repeated, field.omitted)
+        small.fields[tag] = field
+    return small
+
+
+NAMES = {"name": None, "namespace": None}
+OUTLINES = {
+    kind: outline(
+        SCHEMA[kind],
+        {"metadata": NAMES, "spec": {"replicas": None, "suspend": None}, "status": None},
+    )
+    for kind in ("Deployment", "StatefulSet", "DaemonSet", "Job")
+}
+# The metadata of what a controller made: of a ReplicaSet, say.
+MADE = Type()
+MADE.fields[1 << 3 | 2] = Field(
+    "metadata",
+    MESSAGE,
+    outline(SCHEMA["ObjectMeta"], {**NAMES, "uid": None, "ownerReferences": None}),
+    False,
+    False,
+)
+
+
+def whole(type_: Type, data: bytes) -> Object:
+    """An object, or its outline. Raises Broken."""
+    try:
+        return read(data, 0, len(data), type_)
+    except (IndexError, ValueError, OverflowError, OSError) as error:
+        raise Broken("cut off") from error
+
+
 class PodReader:
     """Reads the pods of a list, page by page."""
 
@@ -480,29 +536,137 @@ class PodReader:
 
     def page(self, body: bytes) -> Object:
         """A page as the list that JSON has, its pods still to be read. Raises Broken."""
-        try:
-            return page_of(body)
-        except (IndexError, ValueError) as error:
-            raise Broken("cut off") from error
+        return page_in(body)
 
     def pod(self, data: bytes) -> Object:
         """A pod. Raises Broken."""
+        return self.sketch(data).whole()
+
+    def sketch(self, data: bytes) -> "Sketch":
+        """A pod that is still to be read. Raises Broken."""
         try:
             found = numbers(data, 0, len(data))
             metadata, spec, status = (found.get(number, b"") for number in (1, 2, 3))
-            own, like = self.specs.read(spec)
+            own = self.specs.find(spec)
+            key = None
+            if own.number:
+                key = (
+                    own.number,
+                    steady(metadata, 0, len(metadata), VARYING_METADATA),
+                    steady(status, 0, len(status), VARYING_STATUS),
+                )
+            return Sketch(self.specs, metadata, spec, status, own, key)
+        except (IndexError, ValueError, OverflowError, OSError) as error:
+            raise Broken("cut off") from error
+
+
+class Sketch:
+    """A pod that is still to be read.
+
+    ``key`` has all of it but what VARYING names, the node and the name of the token volume; None
+    for a pod like no other.
+    """
+
+    __slots__ = ("key", "metadata", "own", "spec", "specs", "status")
+
+    def __init__(
+        self, specs: Specs, metadata: bytes, spec: bytes, status: bytes, own: Spec, key: Any
+    ) -> None:
+        self.specs = specs
+        self.metadata = metadata
+        self.spec = spec
+        self.status = status
+        self.own = own
+        self.key = key
+
+    def whole(self) -> Object:
+        """The pod. Raises Broken."""
+        try:
             return Pod(
                 {
-                    "metadata": read(metadata, 0, len(metadata), METADATA),
-                    "spec": own,
-                    "status": read(status, 0, len(status), STATUS),
+                    "metadata": read(self.metadata, 0, len(self.metadata), METADATA),
+                    "spec": self.specs.read(self.spec, self.own),
+                    "status": read(self.status, 0, len(self.status), STATUS),
                     "kind": "Pod",
                     "apiVersion": "v1",
                 },
-                like,
+                self.own.number,
             )
         except (IndexError, ValueError, OverflowError, OSError) as error:
-            raise Broken("cut off") from error
+            raise Broken("a pod in the list cannot be read: it is cut off") from error
+
+    def name(self) -> str:
+        """The name of the pod."""
+        return str(numbers(self.metadata, 0, len(self.metadata)).get(1, b""), "utf-8", "replace")
+
+    def made(self) -> str:
+        """When the pod was made."""
+        time: bytes = numbers(self.metadata, 0, len(self.metadata)).get(8, b"")
+        return time_of(time, 0, len(time)) or ""
+
+
+# In what the pods of a workload differ; an empty one stands for all of a field.
+STATE: Object = {"running": {"startedAt": {}}}
+ENDED: Object = {"terminated": {"startedAt": {}, "finishedAt": {}, "containerID": {}}}
+VARYING: Object = {
+    "metadata": dict.fromkeys(
+        ("name", "uid", "resourceVersion", "creationTimestamp", "managedFields"), {}
+    ),
+    "status": {
+        **dict.fromkeys(("conditions", "hostIP", "podIP", "startTime", "podIPs", "hostIPs"), {}),
+        "containerStatuses": {"imageID": {}, "containerID": {}, "state": STATE},
+        "initContainerStatuses": {"imageID": {}, "containerID": {}, "state": ENDED},
+    },
+}
+Tags = dict[int, "Tags | None"]
+
+
+def tags(type_: Type, names: Object) -> Tags:
+    """The same by the tags of the fields."""
+    return {
+        tag: tags(field.sub, names[field.name]) if names[field.name] else None
+        for tag, field in type_.fields.items()
+        if field.name in names
+    }
+
+
+VARYING_METADATA = tags(METADATA, VARYING["metadata"])
+VARYING_STATUS = tags(STATUS, VARYING["status"])
+
+
+def steady(data: bytes, at: int, end: int, varying: Tags) -> tuple[Any, ...]:
+    """A message without what varies: the parts between, and of each that varies in part its own."""
+    parts: list[Any] = []
+    run = at
+    while at < end:
+        start = at
+        tag = data[at]
+        at += 1
+        if tag > 127:
+            tag, at = varint(data, start)
+        if tag & 7 != 2:
+            at = skipped(data, at, tag & 7)
+            continue
+        length = data[at]
+        at += 1
+        if length > 127:
+            length, at = varint(data, at - 1)
+        inner = at
+        at += length
+        if tag in varying:
+            if run < start:
+                parts.append(data[run:start])
+            below = varying[tag]
+            if below is not None:
+                if at > end:
+                    raise Broken("cut off")
+                parts += (tag, steady(data, inner, at, below))
+            run = at
+    if at != end:
+        raise Broken("cut off")
+    if run < end:
+        parts.append(data[run:end])
+    return tuple(parts)
 
 
 def unknown(body: bytes) -> bytes:
@@ -514,6 +678,14 @@ def unknown(body: bytes) -> bytes:
         raise Broken("an envelope with something else")
     raw: bytes = found[2]
     return raw
+
+
+def page_in(body: bytes) -> Object:
+    """A page as the list that JSON has, its items still to be read. Raises Broken."""
+    try:
+        return page_of(body)
+    except (IndexError, ValueError) as error:
+        raise Broken("cut off") from error
 
 
 def page_of(body: bytes) -> Object:
@@ -539,11 +711,11 @@ def page_of(body: bytes) -> Object:
                 metadata[name] = str(found.get(number, b""), "utf-8")
     if at != end:
         raise Broken("cut off")
-    return {"kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": items}
+    return {"metadata": metadata, "items": items}
 
 
-def key_of_pod(data: bytes) -> str:
-    """What the server sorts a list by, of a pod that is still to be read."""
+def key_of_item(data: bytes) -> str:
+    """What the server sorts a list by, of an object that is still to be read."""
     found = numbers(data, 0, len(data))
     metadata = found.get(1, b"")
     names = numbers(metadata, 0, len(metadata))

@@ -1,4 +1,4 @@
-"""The Kubernetes types that a pod consists of, as both encodings of the API have them.
+"""The Kubernetes types of pods and workloads, as both encodings of the API have them.
 
 Written by tests/pod_schema.py from the Go types of k8s.io/api and k8s.io/apimachinery.
 """
@@ -232,4 +232,66 @@ PodExtendedResourceClaimStatus: 1 requestMappings *ContainerExtendedResourceRequ
   resourceClaimName s
 ContainerExtendedResourceRequest: 1 containerName s; 2 resourceName s; 3 requestName s
 NodeAllocatableResourceClaimStatus: 1 resourceClaimName s; 2 containers *s; 3 resources m:Quantity
+Deployment: 1 metadata ObjectMeta; 2 spec DeploymentSpec; 3 status DeploymentStatus
+DeploymentSpec: 1 replicas i; 2 selector LabelSelector; 3 template PodTemplateSpec; 4 strategy
+  DeploymentStrategy; 5 minReadySeconds i?; 6 revisionHistoryLimit i; 7 paused b?; 9
+  progressDeadlineSeconds i
+PodTemplateSpec: 1 metadata ObjectMeta; 2 spec PodSpec
+DeploymentStrategy: 1 type s?; 2 rollingUpdate RollingUpdateDeployment
+RollingUpdateDeployment: 1 maxUnavailable IntOrString; 2 maxSurge IntOrString
+DeploymentStatus: 1 observedGeneration i?; 2 replicas i?; 3 updatedReplicas i?; 7 readyReplicas i?;
+  4 availableReplicas i?; 5 unavailableReplicas i?; 9 terminatingReplicas i; 6 conditions
+  *DeploymentCondition; 8 collisionCount i
+DeploymentCondition: 1 type s; 2 status s; 6 lastUpdateTime Time; 7 lastTransitionTime Time; 4
+  reason s?; 5 message s?
+StatefulSet: 1 metadata ObjectMeta; 2 spec StatefulSetSpec; 3 status StatefulSetStatus
+StatefulSetSpec: 1 replicas i; 2 selector LabelSelector; 3 template PodTemplateSpec; 4
+  volumeClaimTemplates *PersistentVolumeClaim; 5 serviceName s; 6 podManagementPolicy s?; 7
+  updateStrategy StatefulSetUpdateStrategy; 8 revisionHistoryLimit i; 9 minReadySeconds i?; 10
+  persistentVolumeClaimRetentionPolicy StatefulSetPersistentVolumeClaimRetentionPolicy; 11 ordinals
+  StatefulSetOrdinals
+PersistentVolumeClaim: 1 metadata ObjectMeta; 2 spec PersistentVolumeClaimSpec; 3 status
+  PersistentVolumeClaimStatus
+PersistentVolumeClaimStatus: 1 phase s?; 2 accessModes *s; 3 capacity m:Quantity; 4 conditions
+  *PersistentVolumeClaimCondition; 5 allocatedResources m:Quantity; 7 allocatedResourceStatuses
+  m:s; 8 currentVolumeAttributesClassName s; 9 modifyVolumeStatus ModifyVolumeStatus
+PersistentVolumeClaimCondition: 1 type s; 2 status s; 3 lastProbeTime Time; 4 lastTransitionTime
+  Time; 5 reason s?; 6 message s?
+ModifyVolumeStatus: 1 targetVolumeAttributesClassName s?; 2 status s
+StatefulSetUpdateStrategy: 1 type s?; 2 rollingUpdate RollingUpdateStatefulSetStrategy
+RollingUpdateStatefulSetStrategy: 1 partition i; 2 maxUnavailable IntOrString
+StatefulSetPersistentVolumeClaimRetentionPolicy: 1 whenDeleted s?; 2 whenScaled s?
+StatefulSetOrdinals: 1 start i
+StatefulSetStatus: 1 observedGeneration i?; 2 replicas i; 3 readyReplicas i?; 4 currentReplicas i?;
+  5 updatedReplicas i?; 6 currentRevision s?; 7 updateRevision s?; 9 collisionCount i; 10
+  conditions *StatefulSetCondition; 11 availableReplicas i
+StatefulSetCondition: 1 type s; 2 status s; 3 lastTransitionTime Time; 4 reason s?; 5 message s?
+DaemonSet: 1 metadata ObjectMeta; 2 spec DaemonSetSpec; 3 status DaemonSetStatus
+DaemonSetSpec: 1 selector LabelSelector; 2 template PodTemplateSpec; 3 updateStrategy
+  DaemonSetUpdateStrategy; 4 minReadySeconds i?; 6 revisionHistoryLimit i
+DaemonSetUpdateStrategy: 1 type s?; 2 rollingUpdate RollingUpdateDaemonSet
+RollingUpdateDaemonSet: 1 maxUnavailable IntOrString; 2 maxSurge IntOrString
+DaemonSetStatus: 1 currentNumberScheduled i; 2 numberMisscheduled i; 3 desiredNumberScheduled i; 4
+  numberReady i; 5 observedGeneration i?; 6 updatedNumberScheduled i?; 7 numberAvailable i?; 8
+  numberUnavailable i?; 9 collisionCount i; 10 conditions *DaemonSetCondition
+DaemonSetCondition: 1 type s; 2 status s; 3 lastTransitionTime Time; 4 reason s?; 5 message s?
+Job: 1 metadata ObjectMeta; 2 spec JobSpec; 3 status JobStatus
+JobSpec: 1 parallelism i; 2 completions i; 3 activeDeadlineSeconds i; 11 podFailurePolicy
+  PodFailurePolicy; 16 successPolicy SuccessPolicy; 7 backoffLimit i; 12 backoffLimitPerIndex i; 13
+  maxFailedIndexes i; 4 selector LabelSelector; 5 manualSelector b; 6 template PodTemplateSpec; 8
+  ttlSecondsAfterFinished i; 9 completionMode s; 10 suspend b; 14 podReplacementPolicy s; 15
+  managedBy s
+PodFailurePolicy: 1 rules *PodFailurePolicyRule!
+PodFailurePolicyRule: 1 action s; 2 onExitCodes PodFailurePolicyOnExitCodesRequirement; 3
+  onPodConditions *PodFailurePolicyOnPodConditionsPattern
+PodFailurePolicyOnExitCodesRequirement: 1 containerName s; 2 operator s; 3 values *i!
+PodFailurePolicyOnPodConditionsPattern: 1 type s; 2 status s
+SuccessPolicy: 1 rules *SuccessPolicyRule!
+SuccessPolicyRule: 1 succeededIndexes s; 2 succeededCount i
+JobStatus: 1 conditions *JobCondition; 2 startTime Time; 3 completionTime Time; 4 active i?; 5
+  succeeded i?; 6 failed i?; 11 terminating i; 7 completedIndexes s?; 10 failedIndexes s; 8
+  uncountedTerminatedPods UncountedTerminatedPods; 9 ready i
+JobCondition: 1 type s; 2 status s; 3 lastProbeTime Time; 4 lastTransitionTime Time; 5 reason s?; 6
+  message s?
+UncountedTerminatedPods: 1 succeeded *s; 2 failed *s
 """

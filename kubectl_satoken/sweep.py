@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from .checks import Finding, Fix, Skipped, examine, rank
 from .diagnosis import Cause, Name, Report, Swept, rooted
 from .env import Env
 from .errors import Forbidden, Invalid, SatokenError, UsageError
-from .likeness import Likes
+from .likeness import Codes, Likes, Reading, moments
 from .mounts import account_of
+from .pod_reader import VARYING, Sketch
 from .targets import admitted
 from .token_secrets import meant_as_token, taken_secrets
 from .workloads import controller_of, owner_of, template_path, template_pod
@@ -21,6 +22,8 @@ CAUSES = {"error": 1000, "warning": 1000, "hint": 300}
 FIXES = 50
 PODS = 3
 SKIPS = 100
+BEGUN = 4000
+FAMILIAR = 1000
 
 # Between these and their pods stands another controller.
 BETWEEN = {"Deployment": "ReplicaSet", "CronJob": "Job"}
@@ -36,19 +39,28 @@ class Sweepable(World, Protocol):
     def each(self, kind: Kind, selector: str = "", *, metadata: bool = False) -> Iterator[Object]:
         """All of a kind that is looked at, without keeping any. Raises Unseen, even midway."""
 
+    def sketches(self, selector: str = "") -> Iterator[Sketch | Object]:
+        """The pods that are looked at, maybe still to be read. Raises Unseen, even midway."""
+
+    def some(self, kind: Kind, wanted: Callable[[Object], bool]) -> Iterator[Object]:
+        """The workloads of a kind for which that holds, by their counts and their status.
+
+        Raises Unseen, even midway.
+        """
+
     def warnings(self) -> Iterator[Object]:
         """The warning events of all that is looked at. Raises Unseen."""
 
 
 ERASE = "\r\033[K"
 NOBODY: Name = ("Pod", "", "")
-Likeness = tuple[int, str]
+Likeness = tuple[int, str, str]  # of the spec, namespace, uid of the controller
 Names = dict[tuple[str, str], None]  # namespace and name, in order
 Told = Callable[[dict[str, int], int], None]
 
 
 def sweep(
-    items: Iterable[Object],
+    items: Iterable[Sketch | Object],
     world: World,
     tell: Told | None = None,
     wanted: Container[str] | None = None,
@@ -97,29 +109,41 @@ class Tally:
         self.counts = {"pods": 0, "workloads": 0, "serviceAccounts": 0, "secrets": 0}
         self.faults = 0
         self.likes = Likes()
-        self.faulty: set[Likeness] = set()
+        self.faulty: set[tuple[int, str]] = set()  # specs that some pod of a namespace has
+        self.familiar: dict[Any, tuple[Codes, list[tuple[str, bool]], Name]] = {}
+        self.begun: set[Likeness] = set()  # what has a pod at fault that was judged by itself
         self.checked: dict[str, int] = {}
         self.skipped: dict[tuple[str, str], Skipped] = {}
         self.workloads: set[tuple[str, str]] = set()
         # what each target has, by code; None where there is too much of it to keep
         self.found: dict[Name, dict[str, Cause | None]] = {}
-        self.ignored: dict[Name, dict[str, Cause]] = {}
+        self.ignored: dict[Name, dict[str, Cause | None]] = {}
         self.kept: dict[str, int] = {}
         self.owners: dict[str, Name] = {}
 
-    def take(self, item: Object) -> None:
+    def take(self, item: Sketch | Object) -> None:
         """Examines one object and notes what it comes to."""
+        key = None
+        if isinstance(item, Sketch):
+            if self.met(item):
+                self.counts["pods"] += 1
+                return
+            key = item.key
+            item = item.whole()
         kind = item["kind"]
         subject = item
         live = kind == "Pod"
         like: Likeness | None = None
         if live:
             self.counts["pods"] += 1
-            self.note_workload(item)
+            uid = self.note_workload(item)
             number = getattr(item, "like", 0)
-            like = (number, namespace_of(item)) if number else None
-            if like is not None and self.likes.fine(item, like):
-                return
+            like = (number, namespace_of(item), uid) if number else None
+            if like is not None:
+                reading = self.known(item, like)
+                if reading is not None:
+                    self.meet(key, reading, item)
+                    return
         elif kind == "ServiceAccount":
             self.counts["serviceAccounts"] += 1
         elif kind == "Secret":
@@ -130,40 +154,122 @@ class Tally:
                 return
             subject = admitted(template, self.world)
             self.workloads.add((namespace_of(item), item["metadata"]["name"]))
-        findings, skipped, ran = self.judge(subject, like)
+        findings, skipped, ran = self.judge(subject, like, key)
         self.checked[subject["kind"]] = ran
         for skip in skipped:
             if len(self.skipped) < SKIPS:
                 self.skipped.setdefault((skip.code, skip.why), skip)
+        noted: set[tuple[str, bool]] = set()
         for finding in findings:
+            one = (finding.code, finding.ignored is None)
+            if one in noted:  # another container, say: it is one pod all the same
+                continue
+            noted.add(one)
             if finding.ignored is None:
                 self.note(finding, subject, live)
             else:
                 self.note_ignored(finding, subject, live)
 
+    def met(self, sketch: Sketch) -> bool:
+        """Whether a pod is one of those that were met, and if they are at fault is counted so."""
+        found = self.familiar.get(sketch.key)
+        if found is None:
+            return False
+        codes, moments, target = found
+        if moments:
+            made = sketch.made()
+            if any((made < moment) != before for moment, before in moments):
+                return False
+        if codes:
+            if not self.counted(codes, target):
+                return False
+            self.count(codes, target, sketch.name())
+        return True
+
+    def meet(self, key: Any, reading: Reading, pod: Object) -> None:
+        """Remembers what pods come to that differ in nothing but what varies."""
+        before = moments(reading, pod, VARYING) if key is not None else None
+        if before is None:
+            return
+        if len(self.familiar) >= FAMILIAR:
+            self.familiar.clear()
+        target = self.target_of(pod) if reading[1] else NOBODY
+        self.familiar[key] = (reading[1], before, target)
+
+    def known(self, pod: Object, like: Likeness) -> Reading | None:
+        """What was read of a pod like this one; where they are at fault it is counted so."""
+        spec = like[:2]
+        reading = self.likes.judged(pod, spec)
+        if reading is None and spec in self.faulty:
+            reading = self.likes.judged(pod, like)
+        if reading is None or not reading[1]:
+            return reading
+        target = self.target_of(pod)
+        if not self.counted(reading[1], target):
+            return None
+        self.count(reading[1], target, pod["metadata"]["name"])
+        return reading
+
+    def count(self, codes: Codes, target: Name, pod: str) -> None:
+        """Counts a pod that has the same faults as those before it."""
+        for code, counts in codes:
+            causes = self.found if counts else self.ignored
+            known = causes[target][code]
+            if known is not None:
+                causes[target][code] = one_more(known, pod)
+
+    def counted(self, codes: Codes, target: Name) -> bool:
+        """Whether a target has these faults already, of a pod, so that one more is only counted."""
+        for code, counts in codes:
+            causes = (self.found if counts else self.ignored).get(target, {})
+            if code not in causes:
+                return False
+            known = causes[code]
+            if known is not None and not known.affected:
+                return False
+        return True
+
     def judge(
-        self, subject: Object, like: Likeness | None
+        self, subject: Object, like: Likeness | None, key: Any = None
     ) -> tuple[list[Finding], list[Skipped], int]:
-        """Runs the checks; what comes to nothing is remembered for the pods like this one."""
-        if like is not None and like not in self.faulty:
+        """Runs the checks; what they come to is remembered for the pods like this one."""
+        if like is None:
+            return examine(subject, self.world, asked=False, wanted=self.wanted)
+        spec = like[:2]
+        if spec not in self.faulty or like in self.begun:
             view, log = self.likes.watched(subject)
             outcome = examine(view, self.world, NOBODY, asked=False, wanted=self.wanted)
             if not outcome[0]:
-                self.likes.remember(like, log)
+                self.meet(key, self.likes.remember(spec, log), subject)
                 return outcome
-            self.faulty.add(like)  # and once more, so that no finding has parts of the view in it
+            self.faulty.add(spec)
+            codes = tuple({(one.code, one.ignored is None) for one in outcome[0]})
+            self.likes.remember(like, log, codes)
+            if self.counted(codes, self.target_of(subject)):
+                return outcome
+            # and once more, so that no finding that is told has parts of the view in it
+        if len(self.begun) >= BEGUN:
+            self.begun.clear()
+        self.begun.add(like)
         return examine(subject, self.world, asked=False, wanted=self.wanted)
 
-    def note_workload(self, pod: Object) -> None:
-        """Counts a pod's workload: a Deployment once, however many ReplicaSets it has."""
-        reference = controller_of(pod)
-        if reference is None or reference["kind"] == "Node":
-            return
-        name = reference["name"]
-        if reference["kind"] == "ReplicaSet":
-            hash_ = (pod["metadata"].get("labels") or {}).get("pod-template-hash")
-            name = name.removesuffix(f"-{hash_}") if hash_ else name
-        self.workloads.add((namespace_of(pod), name))
+    def note_workload(self, pod: Object) -> str:
+        """Counts a pod's workload: a Deployment once, however many ReplicaSets it has.
+
+        Returns the uid of what controls the pod.
+        """
+        for reference in pod["metadata"].get("ownerReferences") or ():
+            if reference.get("controller"):
+                break
+        else:
+            return ""
+        if reference["kind"] != "Node":
+            name = reference["name"]
+            if reference["kind"] == "ReplicaSet":
+                hash_ = (pod["metadata"].get("labels") or {}).get("pod-template-hash")
+                name = name.removesuffix(f"-{hash_}") if hash_ else name
+            self.workloads.add((namespace_of(pod), name))
+        return str(reference.get("uid", ""))
 
     def note(self, finding: Finding, subject: Object, live: bool) -> None:
         """Joins a finding to those that the workload has already."""
@@ -177,8 +283,7 @@ class Tally:
                 finding = finding._replace(target=target)
                 known = known._replace(finding=finding, affected=1, pods=pods)
             elif live:
-                more = known.pods + pods if len(known.pods) < PODS else known.pods
-                known = known._replace(affected=known.affected + 1, pods=more)
+                known = one_more(known, subject["metadata"]["name"])
             causes[code] = known
             return
         if code in causes:
@@ -196,9 +301,11 @@ class Tally:
         """Keeps a finding that does not count, so that it can be told what was ignored."""
         target = self.target_of(subject)
         causes = self.ignored.setdefault(target, {})
-        new = Cause(finding._replace(target=target), 0, targets=(target,))
-        known = causes.get(finding.code, new)
-        causes[finding.code] = known._replace(affected=known.affected + int(live))
+        known = causes.get(finding.code)
+        if known is None:
+            causes[finding.code] = Cause(finding._replace(target=target), int(live), "", (target,))
+        elif live:
+            causes[finding.code] = known._replace(affected=known.affected + 1)
 
     def target_of(self, subject: Object) -> Name:
         """The workload that an object belongs to, or itself."""
@@ -243,8 +350,16 @@ class Tally:
             [],
             sum(self.checked.values()),
             swept,
-            ignored=tuple(one for causes in self.ignored.values() for one in causes.values()),
+            ignored=tuple(
+                one for causes in self.ignored.values() for one in causes.values() if one
+            ),
         )
+
+
+def one_more(cause: Cause, pod: str) -> Cause:
+    """A cause that one more pod has."""
+    pods = (*cause.pods, pod) if len(cause.pods) < PODS else cause.pods
+    return cause._replace(affected=cause.affected + 1, pods=pods)
 
 
 def namespace_of(item: Object) -> str:
@@ -324,7 +439,7 @@ def number(count: int, word: str) -> str:
 # --- what a sweep of a cluster looks at -----------------------------------------------------------
 
 
-def everything(world: Sweepable, selector: str = "") -> Iterator[Object]:
+def everything(world: Sweepable, selector: str = "") -> Iterator[Sketch | Object]:
     """Accounts, token Secrets, workloads that lack pods, and pods.
 
     Of a selector the pods, and what they use. Raises Unseen when pods cannot be listed.
@@ -332,7 +447,7 @@ def everything(world: Sweepable, selector: str = "") -> Iterator[Object]:
     if selector:
         yield from of_pods(world, selector)
         return
-    pods = world.each(KINDS["Pod"])
+    pods = world.sketches()
     first = next(pods, None)  # what may not be looked at at all is said first
     yield from listed("ServiceAccount", world)
     yield from listed("Secret", world)
@@ -372,10 +487,9 @@ def starved(world: Sweepable) -> Iterator[Object]:
     seen = set()
     for kind in WORKLOADS:
         try:
-            for item in world.each(KINDS[kind]):
-                if lacks_pods(item):
-                    seen.add((kind, namespace_of(item), item["metadata"]["name"]))
-                    yield item
+            for item in world.some(KINDS[kind], lacks_pods):
+                seen.add((kind, namespace_of(item), item["metadata"]["name"]))
+                yield item
         except Unseen:
             continue
     try:

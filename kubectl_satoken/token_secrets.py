@@ -202,19 +202,6 @@ def is_empty(secret: Object) -> bool:
     return not (secret.get("data") or secret.get("stringData"))
 
 
-def writers(item: Object, *path: str) -> Iterator[str]:
-    """Who owns a field of a stored object: the managers in its managedFields.
-
-    ``path`` is as in fieldsV1: ``"f:data", "f:token"``.
-    """
-    for entry in item["metadata"].get("managedFields") or []:
-        here: Any = entry.get("fieldsV1")
-        for field in path:
-            here = here.get(field) if isinstance(here, dict) else None
-        if here is not None:
-            yield str(entry.get("manager", ""))
-
-
 def accounts_in_name(secret: str) -> Iterator[str]:
     """The accounts that a Secret of this name would be for, going by its name alone."""
     yield secret

@@ -79,6 +79,16 @@ def is_live(pod: Object) -> bool:
     return bool(dict.get(pod["metadata"], "uid"))
 
 
+def made_before(item: Object, moment: str) -> bool:
+    """Whether an object was made before a time, both as Kubernetes writes them."""
+    metadata = item["metadata"]
+    # pods of one workload were made at different times, on the same side of most others
+    watched = getattr(metadata, "made_before", None)
+    if watched is not None:
+        return bool(watched(moment))
+    return str(metadata.get("creationTimestamp") or "") < moment
+
+
 def finished(pod: Object) -> bool:
     """Whether a pod has ended: nothing renews its token any more, and nothing needs to."""
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
@@ -90,6 +100,22 @@ def controller_of(item: Object) -> Object | None:
         if reference.get("controller"):
             return dict(reference)
     return None
+
+
+def at_hand(reference: Object, namespace: str, world: World) -> Object | None:
+    """The controller of what a reference names, where the world knows it without reading that.
+
+    Only one that has a pod template itself: else the walk ends below it, and needs what is there.
+    """
+    ask = getattr(world, "controller", None)
+    above: Object | None = ask(reference, namespace) if ask is not None else None
+    if above is None:
+        return None
+    try:
+        item = world.get(above["kind"], namespace, above["name"], above.get("apiVersion", ""))
+    except Unseen:
+        return above
+    return above if item is None or template_path(item) else None
 
 
 def owner_of(pod: Object, world: World) -> Owner | None:
@@ -104,6 +130,9 @@ def owner_of(pod: Object, world: World) -> Owner | None:
     for _ in range(5):
         if reference is None or reference["kind"] == "Node":
             break
+        above = at_hand(reference, namespace, world)
+        if above is not None:
+            reference = above
         kind, name = reference["kind"], reference["name"]
         api_version = reference.get("apiVersion", "")
         try:

@@ -15,13 +15,16 @@ TARGET = ROOT / "kubectl_satoken" / "pod_schema.py"
 VERSION = "v0.36.3"
 FILES = (
     f"api@{VERSION}/core/v1/types.go",
+    f"api@{VERSION}/apps/v1/types.go",
+    f"api@{VERSION}/batch/v1/types.go",
     f"apimachinery@{VERSION}/pkg/apis/meta/v1/types.go",
 )
+ROOTS = ("Pod", "Deployment", "StatefulSet", "DaemonSet", "Job")
 SCALARS = {"string": "s", "bool": "b", "int32": "i", "int64": "i", "[]byte": "B", "types.UID": "s"}
 # Read by functions of their own.
 SPECIAL = ("Time", "MicroTime", "Quantity", "IntOrString", "FieldsV1")
 
-HEAD = '''"""The Kubernetes types that a pod consists of, as both encodings of the API have them.
+HEAD = '''"""The Kubernetes types of pods and workloads, as both encodings of the API have them.
 
 Written by tests/pod_schema.py from the Go types of k8s.io/api and k8s.io/apimachinery.
 """
@@ -106,7 +109,8 @@ class Types:
 def module() -> str:
     """The text of the module."""
     types = Types([sources() / file for file in FILES])
-    types.visit("Pod")
+    for kind in ROOTS:
+        types.visit(kind)
     text = HEAD
     for name, cells in types.lines.items():
         line = f"{name}: {'; '.join(cells)}"

@@ -45,6 +45,8 @@ PURE = {
     "mounts",
     "foreign",
     "token_secrets",
+    "managed_fields",
+    "selectors",
     "server",
     "events",
     "workloads",

@@ -21,7 +21,7 @@ from kubectl_satoken.pod_reader import (
     Broken,
     PodReader,
     Type,
-    key_of_pod,
+    key_of_item,
     status_of,
 )
 from tests import pod_schema
@@ -154,7 +154,7 @@ def test_all_fields_are_those_of_json(seed: int) -> None:
             assert found == value
             assert json.loads(json.dumps(found)) == value
         names = value["metadata"]
-        assert key_of_pod(data) == f"{names.get('namespace', '')}/{names.get('name', '')}"
+        assert key_of_item(data) == f"{names.get('namespace', '')}/{names.get('name', '')}"
 
 
 def spec(volume: str, node: str, argument: str = "") -> bytes:

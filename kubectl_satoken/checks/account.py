@@ -12,6 +12,7 @@ from ..workloads import (
     creators,
     finished,
     is_live,
+    made_before,
     owner_of,
     template_path,
     template_pod,
@@ -414,7 +415,7 @@ def sa_recreated_token_stale(pod: Object, world: World) -> Iterator[Finding]:
     refreshed = min(lifetime * REFRESH_SHARE, REFRESH_AT_MOST) + REFRESH_SLACK
     age = world.now() - seconds(made)
     # most accounts are old, and then it does not matter when the pod was made
-    if age > refreshed or made <= pod["metadata"].get("creationTimestamp", ""):
+    if age > refreshed or not made_before(pod, made):
         return
     here = at(account, "metadata.creationTimestamp", made, here=True)
     yield Finding(
@@ -425,7 +426,8 @@ def sa_recreated_token_stale(pod: Object, world: World) -> Iterator[Finding]:
             at(
                 pod,
                 "metadata.creationTimestamp",
-                pod["metadata"].get("creationTimestamp"),
+                # past what likeness.py counts as read, as at() does it
+                dict.get(pod["metadata"], "creationTimestamp"),
             ),
             here,
             at(account, "metadata.uid", account["metadata"].get("uid")),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ..admission import TOKEN_MOUNT_PATH, should_automount
 from ..fixes import patch_pod, restart
+from ..managed_fields import entries
 from ..mounts import (
     account_of,
     api_tokens,
@@ -155,8 +156,7 @@ def changed_since(pod: Object, account: Object) -> str:
     changed = max(
         (
             str(entry.get("time") or "")
-            for entry in account["metadata"].get("managedFields") or []
-            if "f:automountServiceAccountToken" in (entry.get("fieldsV1") or {})
+            for entry in entries(account, "f:automountServiceAccountToken")
         ),
         default="",
     )

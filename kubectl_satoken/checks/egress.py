@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..fixes import and_manifest
+from ..selectors import selects
 from ..workloads import is_live, owner_of
 from ..world import Object, Unseen, World
 from . import Evidence, Finding, Fix, at, check
@@ -26,25 +27,6 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def selects(selector: Object, labels: Object) -> bool:
-    """Whether a label selector matches; an empty one matches everything."""
-    for key, value in (selector.get("matchLabels") or {}).items():
-        if labels.get(key) != value:
-            return False
-    for term in selector.get("matchExpressions") or []:
-        key, values = term.get("key"), term.get("values") or []
-        operator = term.get("operator")
-        if operator == "In" and labels.get(key) not in values:
-            return False
-        if operator == "NotIn" and labels.get(key) in values:
-            return False
-        if operator == "Exists" and key not in labels:
-            return False
-        if operator == "DoesNotExist" and key in labels:
-            return False
-    return True
 
 
 def limits_egress(policy: Object) -> bool:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from ..fixes import kubectl, patch_pod, restart
 from ..foreign import AWS_IRSA, AWS_POD_IDENTITY, AZURE, system_of
+from ..managed_fields import entries
 from ..mounts import account_of, container_paths, containers, is_mirror, token_files
 from ..rbac import Attributes, allows, grants
 from ..workloads import finished, is_live, owner_of
@@ -81,10 +82,9 @@ def account_seen(pod: Object, world: World) -> Object | None:
 def annotated_after(item: Object, key: str, pod: Object) -> bool:
     """Whether an annotation was written after a pod was made, by the managed fields."""
     made = moment(pod["metadata"].get("creationTimestamp"))
-    for entry in item["metadata"].get("managedFields") or []:
-        fields = ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations") or {}
+    for entry in entries(item, "f:metadata", "f:annotations", f"f:{key}"):
         written = moment(entry.get("time"))
-        if f"f:{key}" in fields and written is not None and made is not None:
+        if written is not None and made is not None:
             return written > made
     return False
 

@@ -14,6 +14,7 @@ from ..server import version_of
 from ..workloads import is_live
 from ..world import Object, Unseen, World
 from . import Evidence, Finding, Fix, at, check
+from .policy import covers
 
 if TYPE_CHECKING:
     import re
@@ -549,21 +550,6 @@ TOKEN_RESOURCES = ("*/*", "serviceaccounts/*", "*/token", "serviceaccounts/token
 NO_TOKENS = "!(request.resource.resource == 'serviceaccounts' && request.subResource == 'token')"
 
 
-def covers_tokens(rules: object) -> bool:
-    """Whether rules of a webhook or policy cover requests for tokens."""
-    for rule in rules if isinstance(rules, list) else []:
-        groups = rule.get("apiGroups") or []
-        operations = rule.get("operations") or []
-        resources = rule.get("resources") or []
-        if (
-            ("" in groups or "*" in groups)
-            and ("CREATE" in operations or "*" in operations)
-            and set(resources) & set(TOKEN_RESOURCES)
-        ):
-            return True
-    return False
-
-
 class Denier(NamedTuple):
     """A webhook or policy that looks at requests for tokens: evidence, and how to exempt them."""
 
@@ -578,7 +564,7 @@ def deniers(world: World) -> Iterator[Denier]:
     for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
         for item in world.list(kind):
             for index, webhook in enumerate(item.get("webhooks") or []):
-                if not covers_tokens(webhook.get("rules")):
+                if not covers(webhook.get("rules"), TOKEN_RESOURCES):
                     continue
                 path = f"webhooks[{index}]"
                 exempt = {"name": "no-token-requests", "expression": NO_TOKENS}
@@ -591,7 +577,7 @@ def deniers(world: World) -> Iterator[Denier]:
         return  # not served yet
     for item in world.list("ValidatingAdmissionPolicy"):
         constraints = (item.get("spec") or {}).get("matchConstraints") or {}
-        if not covers_tokens(constraints.get("resourceRules")):
+        if not covers(constraints.get("resourceRules"), TOKEN_RESOURCES):
             continue
         exempt = {
             "apiGroups": [""],

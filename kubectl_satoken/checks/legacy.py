@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from ..admission import TOKEN_MOUNT_PATH
+from ..events import age
 from ..fixes import and_manifest, kubectl, patch_pod
+from ..managed_fields import writers
 from ..mounts import (
     ACCOUNT_ANNOTATION,
     TOKEN_SECRET_TYPE,
@@ -15,7 +17,7 @@ from ..mounts import (
     looks_generated,
     same_place,
 )
-from ..times import seconds, words
+from ..times import words
 from ..token_secrets import (
     LAST_APPLIED,
     UID_ANNOTATION,
@@ -24,12 +26,12 @@ from ..token_secrets import (
     is_token_type,
     token_secret,
     untyped,
-    writers,
 )
 from ..workloads import finished
 from ..world import Object, Unseen, World
 from . import Evidence, Finding, Fix, at, check
 from .account import account_names, near_name
+from .mount import without
 
 ACCOUNT_PATH = f"metadata.annotations[{ACCOUNT_ANNOTATION}]"
 UID_PATH = f"metadata.annotations[{UID_ANNOTATION}]"
@@ -40,8 +42,7 @@ PATIENCE = 30
 
 def age_of(item: Object, world: World) -> float:
     """How long an object has been stored, in seconds; 0 where that is not known."""
-    made = item["metadata"].get("creationTimestamp")
-    return world.now() - seconds(made) if made else 0.0
+    return age(str(item["metadata"].get("creationTimestamp") or ""), world)
 
 
 @check("SAT201", on="Secret", severity="error", stage="token")
@@ -67,14 +68,14 @@ def legacy_secret_not_populated(secret: Object, world: World) -> Iterator[Findin
     # only what an API server has stored can have been left empty
     if not is_token_type(secret) or not account or not metadata.get("uid"):
         return
-    age = age_of(secret, world)
-    if has_token(secret) or age < PATIENCE or is_immutable(secret):
+    old = age_of(secret, world)
+    if has_token(secret) or old < PATIENCE or is_immutable(secret):
         return
     here = at(secret, "data", "empty", here=True)
     evidence = [
         at(secret, "type", secret["type"]),
         at(secret, ACCOUNT_PATH, account),
-        at(secret, "metadata.creationTimestamp", f"{words(age)} ago"),
+        at(secret, "metadata.creationTimestamp", f"{words(old)} ago"),
         here,
     ]
     namespace = metadata.get("namespace", "")
@@ -82,7 +83,7 @@ def legacy_secret_not_populated(secret: Object, world: World) -> Iterator[Findin
         evidence.append(Evidence("ServiceAccount", namespace, account, "", "not found"))
     annotate = kubectl(world, namespace, "annotate", "--overwrite", "secret", metadata["name"])
     yield Finding(
-        f"secret {metadata['name']} has no token: no controller has filled it in {words(age)}",
+        f"secret {metadata['name']} has no token: no controller has filled it in {words(old)}",
         here,
         tuple(evidence),
         Fix(
@@ -269,21 +270,7 @@ def unmount(pod: Object, secret: str, world: World) -> Fix:
         for volume in pod["spec"].get("volumes") or []
         if (volume.get("secret") or {}).get("secretName") == secret
     ]
-    patch: Object = {
-        "automountServiceAccountToken": True,
-        "volumes": [{"name": name, "$patch": "delete"} for name in names],
-    }
-    for field in ("initContainers", "containers"):
-        for container in pod["spec"].get(field) or []:
-            mounts = [
-                {"mountPath": mount["mountPath"], "$patch": "delete"}
-                for mount in container.get("volumeMounts") or []
-                if mount.get("name") in names
-            ]
-            if mounts:
-                patch.setdefault(field, []).append(
-                    {"name": container["name"], "volumeMounts": mounts}
-                )
+    patch = {"automountServiceAccountToken": True, **without(pod["spec"], names)}
     return patch_pod(pod, world, patch, "mount the projected token instead (pods are recreated)")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ..admission import ROOT_CA_CONFIG_MAP
 from ..fixes import dumps, kubectl, pipe
+from ..managed_fields import writers
 from ..mounts import account_of, at_default_path, containers, has_token, volumes
 from ..token_secrets import (
     ENCODED,
@@ -15,7 +16,6 @@ from ..token_secrets import (
     garbled_in,
     is_token_type,
     token_form,
-    writers,
 )
 from ..workloads import finished
 from ..world import Object, Unseen, World

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ..admission import ROOT_CA_CONFIG_MAP
 from ..fixes import kubectl, patch_pod
+from ..managed_fields import writers
 from ..mounts import api_tokens, container_paths, is_mirror
 from ..times import seconds
 from ..workloads import finished, is_live
@@ -280,7 +281,7 @@ def apiserver_ca_mismatch(pod: Object, world: World) -> Iterator[Finding]:
             copy_root_ca(namespace, world, delete=True),
         )
         return
-    manager = publisher(config_map)
+    manager = next(writers(config_map, "f:data", "f:ca.crt"), None)
     if manager is None or manager.startswith(PUBLISHERS) or namespace == "kube-system":
         return
     other = world.get("ConfigMap", "kube-system", ROOT_CA_CONFIG_MAP)
@@ -295,15 +296,6 @@ def apiserver_ca_mismatch(pod: Object, world: World) -> Iterator[Finding]:
         copy_root_ca(namespace, world, delete=True),
         certainty="likely",
     )
-
-
-def publisher(config_map: Object) -> str | None:
-    """Who wrote ``ca.crt`` last, by the managed fields; None where that is not known."""
-    for entry in config_map["metadata"].get("managedFields") or []:
-        fields = (entry.get("fieldsV1") or {}).get("f:data") or {}
-        if "f:ca.crt" in fields:
-            return str(entry.get("manager") or "")
-    return None
 
 
 def certificates(text: str) -> set[str]:

@@ -6,11 +6,13 @@ acts on workloads and service accounts, where it looks like anybody's flag, or t
 of pods.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from ..admission import TOKEN_VOLUME_PREFIX, should_automount
 from ..fixes import patch_pod
+from ..managed_fields import writers
+from ..selectors import selects
 from ..server import version_of
 from ..workloads import is_live, template_path
 from ..world import Object, Unseen, World
@@ -66,19 +68,12 @@ def engine_of(manager: str) -> str:
     return ""
 
 
-def flag_managers(item: Object) -> list[str]:
-    """The managers that have set an object's automount flag, by its managedFields."""
+def flag_managers(item: Object) -> Iterator[str]:
+    """The managers that have set an object's automount flag."""
     path = [f"f:{part}" for part in template_path(item)]
     if item.get("kind") != "ServiceAccount":
         path.append("f:spec")
-    found = []
-    for entry in item["metadata"].get("managedFields") or []:
-        fields: object = entry.get("fieldsV1")
-        for part in path:
-            fields = fields.get(part) if isinstance(fields, dict) else None
-        if isinstance(fields, dict) and "f:automountServiceAccountToken" in fields:
-            found.append(str(entry.get("manager") or ""))
-    return found
+    return writers(item, *path, "f:automountServiceAccountToken")
 
 
 def set_by_engine(item: Object | None) -> Evidence | None:
@@ -95,8 +90,12 @@ def set_by_engine(item: Object | None) -> Evidence | None:
     return None
 
 
-def covers_pods(rules: object) -> bool:
-    """Whether rules of a webhook or policy cover the creation of pods."""
+# How the rules of webhooks and policies name pods.
+PODS = ("pods", "*", "*/*", "pods/*")
+
+
+def covers(rules: object, names: Collection[str]) -> bool:
+    """Whether rules of a webhook or policy cover that one of these core resources is created."""
     for rule in rules if isinstance(rules, list) else []:
         groups = rule.get("apiGroups") or []
         operations = rule.get("operations") or []
@@ -104,38 +103,15 @@ def covers_pods(rules: object) -> bool:
         if (
             ("" in groups or "*" in groups)
             and ("CREATE" in operations or "*" in operations)
-            and set(resources) & {"pods", "*", "*/*", "pods/*"}
+            and not set(resources).isdisjoint(names)
         ):
             return True
     return False
 
 
-def selects(selector: object, labels: dict[str, str]) -> bool:
-    """Whether a label selector matches; an empty one matches all."""
-    if not isinstance(selector, dict):
-        return True
-    for key, value in (selector.get("matchLabels") or {}).items():
-        if labels.get(key) != value:
-            return False
-    for term in selector.get("matchExpressions") or []:
-        key, values = str(term.get("key")), term.get("values") or []
-        match term.get("operator"):
-            case "In":
-                fits = labels.get(key) in values
-            case "NotIn":
-                fits = labels.get(key) not in values
-            case "Exists":
-                fits = key in labels
-            case _:
-                fits = key not in labels
-        if not fits:
-            return False
-    return True
-
-
 def reaches(scope: Object, pod: Object, world: World) -> bool:
     """Whether the selectors of a webhook or policy let it see a pod; yes where not known."""
-    if not selects(scope.get("objectSelector"), pod["metadata"].get("labels") or {}):
+    if not selects(scope.get("objectSelector") or {}, pod["metadata"].get("labels") or {}):
         return False
     if not scope.get("namespaceSelector"):
         return True
@@ -191,7 +167,7 @@ def admission_policies(pod: Object, world: World) -> Iterator[Culprit]:
     for item in world.list("MutatingAdmissionPolicy"):
         spec, name = item.get("spec") or {}, item["metadata"]["name"]
         constraints = spec.get("matchConstraints") or {}
-        if not covers_pods(constraints.get("resourceRules")):
+        if not covers(constraints.get("resourceRules"), PODS):
             continue
         if not reaches(constraints, pod, world):
             continue
@@ -212,7 +188,7 @@ def webhooks(pod: Object, world: World) -> Iterator[Culprit]:
     kyverno = False
     for item in world.list("MutatingWebhookConfiguration"):
         for index, webhook in enumerate(item.get("webhooks") or []):
-            if not covers_pods(webhook.get("rules")) or not reaches(webhook, pod, world):
+            if not covers(webhook.get("rules"), PODS) or not reaches(webhook, pod, world):
                 continue
             kyverno = kyverno or "kyverno" in item["metadata"]["name"]
             name = str(webhook.get("name") or "")

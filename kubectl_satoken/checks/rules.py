@@ -18,6 +18,7 @@ from ..rbac import (
     rules_of,
     url_matches,
 )
+from ..selectors import selects
 from ..server import version_of
 from ..world import Object, Unseen, World
 from . import Evidence, Finding, Fix, at, check
@@ -1100,24 +1101,6 @@ def all_there(source: Object, role: Object) -> bool:
 def labels_of(item: Object) -> Object:
     """The labels of an object; in a file their values may be anything."""
     return item["metadata"].get("labels") or {}
-
-
-def selects(selector: Object, labels: Object) -> bool:
-    """Whether a label selector matches."""
-    for key, value in (selector.get("matchLabels") or {}).items():
-        if labels.get(key) != value:
-            return False
-    for term in selector.get("matchExpressions") or []:
-        key, values = term.get("key"), term.get("values") or []
-        held = {
-            "In": labels.get(key) in values,
-            "NotIn": labels.get(key) not in values,
-            "Exists": key in labels,
-            "DoesNotExist": key not in labels,
-        }
-        if not held.get(term.get("operator"), False):
-            return False
-    return True
 
 
 def near_labels(selector: Object, labels: Object) -> Iterator[tuple[str, str]]:

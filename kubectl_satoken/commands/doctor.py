@@ -178,61 +178,73 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, env: Env) -> int:
     """Diagnoses the targets and prints the report. Returns the exit status."""
-    from ..diagnosis import diagnose, diagnose_objects
-    from ..targets import parse, types, unknown_kind
-
     wanted = chosen(args)
     baseline = known_before(args, env)
     places: Places = ((), "")
     if args.files:
-        if args.verify or args.probe:
-            raise UsageError("--verify and --probe need a cluster, not files")
-        if args.all_namespaces or args.selector:
-            raise UsageError("-A and -l need a cluster, not files")
-        from ..manifests import read
-
-        namespace = args.namespace or "default"
-        targets = parse(args.targets, unknown_kind)
-        files = read(args.files, namespace, env, recursive=args.recursive)
-        if not targets and files.targets:
-            # a snapshot of a target is about that, whatever else had to be read for it
-            namespace, targets = asked_in(files)
-        if targets:
-            report = diagnose(targets, namespace, files, wanted=wanted)
-        else:
-            report = diagnose_objects(files.objects(), files, wanted=wanted)
-            if not report.targets:
-                raise ManifestError(
-                    f"nothing to look at in {', '.join(args.files)}: "
-                    "no pod, nothing with a pod template, no token Secret"
-                )
-        report = report._replace(source="snapshot" if files.snapshot else "manifests")
-        places = (files.files, namespace)
+        report, places = from_files(args, env, wanted)
     else:
-        if args.recursive:
-            raise UsageError("-R needs -f")
-        from ..cluster import connect
-        from ..kubeconfig import load
-        from ..live import ClusterWorld
+        report = from_cluster(args, env, wanted)
+    return ended(report, finish(report, args, env, baseline, places), env)
 
-        api = connect(load(overrides(args), env), env, args.verbosity)
-        world = ClusterWorld(api, env)
-        world.flags = scope(args)
 
-        def find_kind(word: str) -> "Kind":
-            from ..discovery import find
+def from_files(
+    args: argparse.Namespace, env: Env, wanted: frozenset[str] | None
+) -> "tuple[Report, Places]":
+    """Diagnoses what files say: targets in them, those of a snapshot, or everything."""
+    if args.verify or args.probe:
+        raise UsageError("--verify and --probe need a cluster, not files")
+    if args.all_namespaces or args.selector:
+        raise UsageError("-A and -l need a cluster, not files")
+    from ..diagnosis import diagnose, diagnose_objects
+    from ..manifests import read
+    from ..targets import parse, unknown_kind
 
-            return find(api, word)
+    namespace = args.namespace or "default"
+    targets = parse(args.targets, unknown_kind)
+    files = read(args.files, namespace, env, recursive=args.recursive)
+    if not targets and files.targets:
+        # a snapshot of a target is about that, whatever else had to be read for it
+        namespace, targets = asked_in(files)
+    if targets:
+        report = diagnose(targets, namespace, files, wanted=wanted)
+    else:
+        report = diagnose_objects(files.objects(), files, wanted=wanted)
+        if not report.targets:
+            raise ManifestError(
+                f"nothing to look at in {', '.join(args.files)}: "
+                "no pod, nothing with a pod template, no token Secret"
+            )
+    report = report._replace(source="snapshot" if files.snapshot else "manifests")
+    return report, (files.files, namespace)
 
-        kinds = types(args.targets, find_kind)
-        if kinds is not None:
-            report = swept(args, kinds, api, env, wanted)
-            return ended(report, finish(report, args, env, baseline), env)
-        named_in_sweep(args)
-        targets = parse(args.targets, find_kind)
-        look = looker(args, api, world, env)
-        report = diagnose(targets, api.namespace, world, look, wanted=wanted)
-    return finish(report, args, env, baseline, places)
+
+def from_cluster(args: argparse.Namespace, env: Env, wanted: frozenset[str] | None) -> "Report":
+    """Diagnoses targets in the cluster, or sweeps through it."""
+    if args.recursive:
+        raise UsageError("-R needs -f")
+    from ..cluster import connect
+    from ..diagnosis import diagnose
+    from ..kubeconfig import load
+    from ..live import ClusterWorld
+    from ..targets import parse, types
+
+    api = connect(load(overrides(args), env), env, args.verbosity)
+
+    def find_kind(word: str) -> "Kind":
+        from ..discovery import find
+
+        return find(api, word)
+
+    kinds = types(args.targets, find_kind)
+    if kinds is not None:
+        return swept(args, kinds, api, env, wanted)
+    named_in_sweep(args)
+    world = ClusterWorld(api, env)
+    world.flags = scope(args)
+    targets = parse(args.targets, find_kind)
+    look = looker(args, api, world, env)
+    return diagnose(targets, api.namespace, world, look, wanted=wanted)
 
 
 def asked_in(files: "ManifestWorld") -> "tuple[str, list[Target]]":
@@ -279,7 +291,7 @@ def swept(
     kinds: "list[Kind]",
     api: "Api",
     env: Env,
-    wanted: frozenset[str] | None = None,
+    wanted: frozenset[str] | None,
 ) -> "Report":
     """Looks at everything, or all of some types."""
     if args.verify or args.probe:
@@ -336,8 +348,8 @@ def finish(
     report: "Report",
     args: argparse.Namespace,
     env: Env,
-    baseline: "Baseline | None" = None,
-    places: "Places" = ((), ""),
+    baseline: "Baseline | None",
+    places: Places,
 ) -> int:
     """Prints the report and tells the exit status.
 

@@ -55,6 +55,43 @@ data: {ca.crt: "-----BEGIN CERTIFICATE----- of the cluster"}
 ---
 """
 
+# A Deployment that lacks a pod, the pod as its template has it, and their account.
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  namespace: shop
+  uid: deploy-web
+  annotations: {deployment.kubernetes.io/revision: "2"}
+spec:
+  replicas: 1
+  template:
+    metadata: {labels: {app: web}}
+    spec: {serviceAccountName: web, containers: [{name: app, image: app}]}
+status: {replicas: 1}
+---
+"""
+
+ON_PAPER = """
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web
+  namespace: shop
+  ownerReferences:
+  - {apiVersion: apps/v1, kind: Deployment, name: web, uid: deploy-web, controller: true}
+spec: {serviceAccountName: web, containers: [{name: app, image: app}]}
+---
+"""
+
+ACCOUNT = """
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: web, namespace: shop, uid: sa-web, creationTimestamp: "2026-11-01T00:00:00Z"}
+---
+"""
+
 ISSUER = {"/.well-known/openid-configuration": {"issuer": "https://issuer.example"}}
 
 

@@ -9,7 +9,6 @@ from kubectl_satoken.checks.egress import (
     lets_through,
     limits_egress,
     port_matches,
-    selects,
 )
 
 from . import given
@@ -190,27 +189,6 @@ def test_networkpolicy_egress_blocks_apiserver_quiet_where_the_addresses_are_not
     # what lets nothing through needs no address
     seen, _ = examined(text + policy(f"[{DNS}]"), unseen=("Service", "EndpointSlice"))
     assert "SAT904" in [one.code for one in seen]
-
-
-def test_selectors():
-    labels = {"app": "web", "tier": "front"}
-    assert selects({}, labels)
-    assert selects({"matchLabels": {"app": "web"}}, labels)
-    assert not selects({"matchLabels": {"app": "web", "x": "y"}}, labels)
-    for operator, key, values, expected in (
-        ("In", "app", ["web", "db"], True),
-        ("In", "app", ["db"], False),
-        ("In", "none", ["db"], False),
-        ("NotIn", "app", ["db"], True),
-        ("NotIn", "app", ["web"], False),
-        ("NotIn", "none", ["web"], True),
-        ("Exists", "app", None, True),
-        ("Exists", "none", None, False),
-        ("DoesNotExist", "app", None, False),
-        ("DoesNotExist", "none", None, True),
-    ):
-        term = {"key": key, "operator": operator, "values": values}
-        assert selects({"matchExpressions": [term]}, labels) is expected, term
 
 
 def test_which_policies_are_about_egress():

@@ -328,6 +328,16 @@ def test_misshapen_objects_are_errors_and_not_tracebacks(case: str, run: Run) ->
     assert done.stderr.startswith("error: standard input")
 
 
+def test_a_misshapen_selector_of_a_clusterrole_is_an_error_and_not_a_traceback(run: Run) -> None:
+    text = (
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: odd}\n"
+        "aggregationRule: {clusterRoleSelectors: [{matchExpressions: [{values: 5}]}]}\n"
+    )
+    done = run("doctor", "-f", "-", stdin=text)
+    assert done.status == 3
+    assert "clusterRoleSelectors[0].matchExpressions[0].values must be a list" in done.stderr
+
+
 @pytest.mark.parametrize(
     "metadata",
     [

@@ -74,7 +74,7 @@ def test_without_a_kubeconfig_it_is_the_pods_own_service_account(stage: Stage) -
     # its namespace is that of the pod, and its rights are those of the account: view
     assert report["targets"] == [{"kind": "Pod", "namespace": stage.namespace, "name": "web"}]
     assert report["tokens"][0]["user"] == f"system:serviceaccount:{stage.namespace}:web"
-    assert {skip["code"] for skip in report["skipped"]} == {"SAT501"}
+    assert {skip["what"] for skip in report["skipped"]} == {"rolebindings"}
     assert done.returncode == 0
 
     refused = stage.shell(f"{within} doctor pod/x -n kube-system", check=False)

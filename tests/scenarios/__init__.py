@@ -117,6 +117,11 @@ metadata: {{name: {name}}}
 """
 
 
+def applied(manifest: str) -> str:
+    """A shell line that applies a manifest."""
+    return f"kubectl -n $NS apply -f - <<'EOF'\n{manifest}EOF"
+
+
 def mounted(mount: str, volume: str) -> str:
     """A container with a mount, and a volume for it."""
     container = SLEEP.replace("{name: app,", f"{{name: app, volumeMounts: [{mount}],")
@@ -144,6 +149,7 @@ metadata:
 """
 
 POD_IS_THERE = "kubectl -n $NS get pod -l app=web -o name | grep -q pod/"
+FAILED_CREATE = "kubectl -n $NS get events | grep -q FailedCreate"
 
 
 class Played(NamedTuple):

@@ -293,6 +293,7 @@ SCENARIOS = [
             "kubectl delete validatingadmissionpolicy no-filling-$NS",
             f"until {TOUCH_PROBE}; do sleep 0.3; done",
         ),
+        where=("live",),  # no kubelet has to do with it
     ),
     Scenario(
         "pod-references-missing-token-secret",
