@@ -43,7 +43,7 @@ def patch_pod(
     The patch is a strategic merge patch, so lists of containers, volumes and mounts are merged by
     their keys (name, mountPath) and need no index.
     """
-    owner = owner_of(pod, world)
+    owner = maker(pod, world)
     namespace = pod["metadata"].get("namespace", "")
     name = name_of(pod)
     if owner is not None and is_live(pod) and has_already(owner, patch, metadata):
@@ -71,6 +71,11 @@ def name_of(pod: Object) -> str:
     """The name of a pod, for a command."""
     # past what likeness.py counts as read: no fault depends on what mends it
     return str(dict.__getitem__(pod["metadata"], "name"))
+
+
+def maker(pod: Object, world: World) -> Owner | None:
+    """What a pod is made from, for a command; past what likeness.py counts as read, as well."""
+    return owner_of({**pod, "metadata": dict(dict.items(pod["metadata"]))}, world)
 
 
 def with_metadata(patch: Object, metadata: Object | None) -> Object:
@@ -172,7 +177,7 @@ def is_ready(pod: Object) -> bool:
 
 def restart(pod: Object, world: World) -> list[str]:
     """The commands that make a pod, and those made like it, anew."""
-    owner = owner_of(pod, world)
+    owner = maker(pod, world)
     namespace = pod["metadata"].get("namespace", "")
     name = name_of(pod)
     if owner is None:

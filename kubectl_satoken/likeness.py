@@ -3,9 +3,9 @@
 The replicas of a workload differ in names, times and addresses, of which the checks of a healthy
 pod read nearly nothing. So what they do read of one pod is written down; another pod with the same
 spec, in which all of that has the same values, must come to the same: the checks are functions of
-what they read, and the world is the same for both. What was found wrong with a pod is found on the
-others of its workload so, too: of those only the number is told, so that what is read for the words
-of a finding (its evidence, the commands of its fix) may differ.
+what they read, and the world is the same for both. What is read for the words of a finding alone
+(its evidence, the commands of its fix) may differ: of a pod at fault that is like another it is
+known which checks find something, and those run once more for each workload.
 """
 
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ THERE, ABSENT = object(), object()
 Path = tuple[Any, ...]
 Log = dict[Path, Any]
 
-# A reading, and the codes of what was found, with whether an annotation says to ignore it.
-Codes = tuple[tuple[str, bool], ...]
+# A reading, and the codes of the checks that found something.
+Codes = tuple[str, ...]
 Reading = tuple[list[tuple[Path, Any]], Codes]
 
 # How many different readings are remembered for the pods of one spec, and for how many specs.
 READINGS = 4
-SPECS = 4000
+SPECS = 1000
 
 
 class Older(NamedTuple):
@@ -37,19 +37,25 @@ class Older(NamedTuple):
 class Watched(dict[str, Any]):
     """A map that writes down what is read of it, and of what is in it."""
 
-    __slots__ = ("log", "path")
+    __slots__ = ("given", "log", "path")
 
     def __init__(self, value: Object, path: Path, log: Log) -> None:
         super().__init__(value)
         self.path = path
         self.log = log
+        self.given: Object = {}  # what was given out, since most is read again and again
 
     def __getitem__(self, key: str) -> Any:
+        if key in self.given:
+            return self.given[key]
         if not super().__contains__(key):
             self.log[*self.path, key] = ABSENT
-        return noted(super().__getitem__(key), (*self.path, key), self.log)
+        found = self.given[key] = noted(super().__getitem__(key), (*self.path, key), self.log)
+        return found
 
     def get(self, key: str, default: Any = None) -> Any:
+        if key in self.given:
+            return self.given[key]
         if not super().__contains__(key):
             self.log[*self.path, key] = ABSENT
             return default

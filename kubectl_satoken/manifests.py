@@ -336,6 +336,8 @@ def flatten(document: Any, where: str) -> Iterator[Object]:
     if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
         generated = isinstance(metadata, dict) and isinstance(metadata.get("generateName"), str)
         if not generated or metadata is None:
+            if kind not in KINDS and not metadata:
+                return  # a Kustomization or a program's configuration beside the manifests
             raise ManifestError(f"{where}: {kind} without metadata.name (a string)")
         document = {**document, "metadata": {**metadata, "name": metadata["generateName"] + "*"}}
     where = f"{where}, {kind} {document['metadata']['name']}"

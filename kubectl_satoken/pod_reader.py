@@ -22,7 +22,8 @@ MAGIC = b"k8s\0"
 ACCESS = b"kube-api-access-"
 RANDOM = 5
 PLAIN = ACCESS + b"xxxxx"
-CACHED = 4000
+CACHED = 4000  # times
+SPECS = 1000  # some kilobytes each; pods come in the order of their names, so likes are near
 NODE_NAME = 10 << 3 | 2
 
 STRING, MESSAGE, NUMBER, BOOL, MAP, TIME, INLINE, DEFERRED, OTHER = range(9)
@@ -410,7 +411,7 @@ class Specs:
             spec: Object | None = read(plain, 0, len(plain), SPEC)
             if random and plain.count(ACCESS) != len(named(spec or {}, PLAIN.decode())):
                 spec = None  # the name is somewhere else as well: in an argument, say
-            if len(self.known) >= CACHED:
+            if len(self.known) >= SPECS:
                 self.known.clear()
             self.count += 1
             found = self.known[plain] = spec, self.count
@@ -434,16 +435,27 @@ def without_node(data: bytes) -> tuple[str, bytes]:
     """The node of a spec, and the spec without it."""
     at, end = 0, len(data)
     while at < end:
-        tag, start = varint(data, at)
-        after = skipped(data, start, tag & 7)
-        if after > end:
+        start = at
+        tag = data[at]
+        at += 1
+        if tag > 127:
+            tag, at = varint(data, start)
+        text = at
+        if tag & 7 == 2:
+            length = data[at]
+            at += 1
+            if length > 127:
+                length, at = varint(data, at - 1)
+            text = at
+            at += length
+        else:
+            at = skipped(data, at, tag & 7)
+        if at > end:
             raise Broken("cut off")
         if tag == NODE_NAME:
-            _, text = varint(data, start)
-            return str(data[text:after], "utf-8", "replace"), data[:at] + data[after:]
+            return str(data[text:at], "utf-8", "replace"), data[:start] + data[at:]
         if tag > NODE_NAME and tag >> 3 > 10:
             break  # Go writes the fields in their order
-        at = after
     return "", data
 
 
@@ -520,6 +532,24 @@ MADE.fields[1 << 3 | 2] = Field(
 )
 
 
+TEMPLATES = 50
+templates: dict[bytes, Object] = {}
+
+
+def template_of(data: bytes, at: int, end: int) -> Object:
+    """The spec in a template, of which many are the same. Nobody may change what is in it."""
+    key = data[at:end]
+    found = templates.get(key)
+    if found is None:
+        if len(templates) >= TEMPLATES:
+            templates.clear()
+        found = templates[key] = read(data, at, end, SPEC)
+    return {**found}
+
+
+SCHEMA["PodTemplateSpec"].fields[2 << 3 | 2] = Field("spec", OTHER, template_of, False, False)
+
+
 def whole(type_: Type, data: bytes) -> Object:
     """An object, or its outline. Raises Broken."""
     try:
@@ -545,19 +575,36 @@ class PodReader:
     def sketch(self, data: bytes) -> "Sketch":
         """A pod that is still to be read. Raises Broken."""
         try:
-            found = numbers(data, 0, len(data))
-            metadata, spec, status = (found.get(number, b"") for number in (1, 2, 3))
-            own = self.specs.find(spec)
+            metadata, spec, status = parts(data)
+            own = self.specs.find(data[spec[0] : spec[1]])
             key = None
             if own.number:
                 key = (
                     own.number,
-                    steady(metadata, 0, len(metadata), VARYING_METADATA),
-                    steady(status, 0, len(status), VARYING_STATUS),
+                    steady(data, *metadata, VARYING_METADATA),
+                    steady(data, *status, VARYING_STATUS),
                 )
-            return Sketch(self.specs, metadata, spec, status, own, key)
+            return Sketch(self.specs, data, [metadata, spec, status], own, key)
         except (IndexError, ValueError, OverflowError, OSError) as error:
             raise Broken("cut off") from error
+
+
+def parts(data: bytes) -> list[tuple[int, int]]:
+    """Where metadata, spec and status of an object begin and end."""
+    found = [(0, 0), (0, 0), (0, 0)]
+    at, end = 0, len(data)
+    while at < end:
+        tag, at = varint(data, at)
+        if tag & 7 != 2:
+            at = skipped(data, at, tag & 7)
+            continue
+        length, start = varint(data, at)
+        at = start + length
+        if tag in (10, 18, 26):
+            found[(tag >> 3) - 1] = start, at
+    if at != end:
+        raise Broken("cut off")
+    return found
 
 
 class Sketch:
@@ -567,26 +614,26 @@ class Sketch:
     for a pod like no other.
     """
 
-    __slots__ = ("key", "metadata", "own", "spec", "specs", "status")
+    __slots__ = ("data", "key", "own", "parts", "specs")
 
     def __init__(
-        self, specs: Specs, metadata: bytes, spec: bytes, status: bytes, own: Spec, key: Any
+        self, specs: Specs, data: bytes, parts: list[tuple[int, int]], own: Spec, key: Any
     ) -> None:
         self.specs = specs
-        self.metadata = metadata
-        self.spec = spec
-        self.status = status
+        self.data = data
+        self.parts = parts
         self.own = own
         self.key = key
 
     def whole(self) -> Object:
         """The pod. Raises Broken."""
+        metadata, (start, end), status = self.parts
         try:
             return Pod(
                 {
-                    "metadata": read(self.metadata, 0, len(self.metadata), METADATA),
-                    "spec": self.specs.read(self.spec, self.own),
-                    "status": read(self.status, 0, len(self.status), STATUS),
+                    "metadata": read(self.data, *metadata, METADATA),
+                    "spec": self.specs.read(self.data[start:end], self.own),
+                    "status": read(self.data, *status, STATUS),
                     "kind": "Pod",
                     "apiVersion": "v1",
                 },
@@ -597,11 +644,11 @@ class Sketch:
 
     def name(self) -> str:
         """The name of the pod."""
-        return str(numbers(self.metadata, 0, len(self.metadata)).get(1, b""), "utf-8", "replace")
+        return str(numbers(self.data, *self.parts[0]).get(1, b""), "utf-8", "replace")
 
     def made(self) -> str:
         """When the pod was made."""
-        time: bytes = numbers(self.metadata, 0, len(self.metadata)).get(8, b"")
+        time: bytes = numbers(self.data, *self.parts[0]).get(8, b"")
         return time_of(time, 0, len(time)) or ""
 
 
@@ -644,6 +691,9 @@ def steady(data: bytes, at: int, end: int, varying: Tags) -> tuple[Any, ...]:
         at += 1
         if tag > 127:
             tag, at = varint(data, start)
+        if tag & 7 == 0 and data[at] < 128:
+            at += 1
+            continue
         if tag & 7 != 2:
             at = skipped(data, at, tag & 7)
             continue
@@ -669,14 +719,30 @@ def steady(data: bytes, at: int, end: int, varying: Tags) -> tuple[Any, ...]:
     return tuple(parts)
 
 
-def unknown(body: bytes) -> bytes:
-    """What is in the envelope that all of Kubernetes' protobuf comes in. Raises Broken."""
+def unknown(body: bytes) -> tuple[int, int]:
+    """Where that begins and ends which is in the envelope of all of Kubernetes' protobuf.
+
+    Raises Broken.
+    """
     if not body.startswith(MAGIC):
         raise Broken("not protobuf")
-    found = numbers(body, len(MAGIC), len(body))
-    if found.get(3) or 2 not in found:
+    at, end = len(MAGIC), len(body)
+    raw = None
+    while at < end:
+        tag, at = varint(body, at)
+        if tag & 7 != 2:
+            at = skipped(body, at, tag & 7)
+            continue
+        length, start = varint(body, at)
+        at = start + length
+        if tag == 18:
+            raw = start, at
+        elif tag == 26 and length:
+            raise Broken("an envelope with something else")
+    if at != end:
+        raise Broken("cut off")
+    if raw is None:
         raise Broken("an envelope with something else")
-    raw: bytes = found[2]
     return raw
 
 
@@ -690,8 +756,8 @@ def page_in(body: bytes) -> Object:
 
 def page_of(body: bytes) -> Object:
     """The page in a body."""
-    data = unknown(body)
-    at, end = 0, len(data)
+    at, end = unknown(body)
+    data = body
     items: list[bytes] = []
     metadata: Object = {}
     while at < end:
@@ -725,8 +791,7 @@ def key_of_item(data: bytes) -> str:
 def status_of(body: bytes) -> Object:
     """The Status that an error comes with, as JSON has it. Raises Broken."""
     try:
-        data = unknown(body)
-        return read(data, 0, len(data), ERRORS["Status"])
+        return read(body, *unknown(body), ERRORS["Status"])
     except (IndexError, ValueError) as error:
         raise Broken("cut off") from error
 

@@ -8,7 +8,8 @@ from .checks import Finding, Fix, Skipped, examine, rank
 from .diagnosis import Cause, Name, Report, Swept, rooted
 from .env import Env
 from .errors import Forbidden, Invalid, SatokenError, UsageError
-from .likeness import Codes, Likes, Reading, moments
+from .ignores import ANNOTATION
+from .likeness import Codes, Likes, moments
 from .mounts import account_of
 from .pod_reader import VARYING, Sketch
 from .targets import admitted
@@ -22,7 +23,6 @@ CAUSES = {"error": 1000, "warning": 1000, "hint": 300}
 FIXES = 50
 PODS = 3
 SKIPS = 100
-BEGUN = 4000
 FAMILIAR = 1000
 
 # Between these and their pods stands another controller.
@@ -54,7 +54,6 @@ class Sweepable(World, Protocol):
 
 ERASE = "\r\033[K"
 NOBODY: Name = ("Pod", "", "")
-Likeness = tuple[int, str, str]  # of the spec, namespace, uid of the controller
 Names = dict[tuple[str, str], None]  # namespace and name, in order
 Told = Callable[[dict[str, int], int], None]
 
@@ -109,14 +108,14 @@ class Tally:
         self.counts = {"pods": 0, "workloads": 0, "serviceAccounts": 0, "secrets": 0}
         self.faults = 0
         self.likes = Likes()
-        self.faulty: set[tuple[int, str]] = set()  # specs that some pod of a namespace has
         self.familiar: dict[Any, tuple[Codes, list[tuple[str, bool]], Name]] = {}
-        self.begun: set[Likeness] = set()  # what has a pod at fault that was judged by itself
         self.checked: dict[str, int] = {}
         self.skipped: dict[tuple[str, str], Skipped] = {}
         self.workloads: set[tuple[str, str]] = set()
         # what each target has, by code; None where there is too much of it to keep
         self.found: dict[Name, dict[str, Cause | None]] = {}
+        # by target and code, of pods that are like others: whether it counts; None: that depends
+        self.settled: dict[Name, dict[str, bool | None]] = {}
         self.ignored: dict[Name, dict[str, Cause | None]] = {}
         self.kept: dict[str, int] = {}
         self.owners: dict[str, Name] = {}
@@ -132,18 +131,19 @@ class Tally:
             item = item.whole()
         kind = item["kind"]
         subject = item
-        live = kind == "Pod"
-        like: Likeness | None = None
-        if live:
+        wanted = self.wanted
+        like = False
+        if kind == "Pod":
             self.counts["pods"] += 1
-            uid = self.note_workload(item)
+            self.note_workload(item)
             number = getattr(item, "like", 0)
-            like = (number, namespace_of(item), uid) if number else None
-            if like is not None:
-                reading = self.known(item, like)
-                if reading is not None:
-                    self.meet(key, reading, item)
+            # one that has a word on itself is like no other
+            if number and ANNOTATION not in (item["metadata"].get("annotations") or {}):
+                codes = self.like((number, namespace_of(item)), item, key)
+                if self.counted(codes, item):
                     return
+                wanted = frozenset(codes)
+                like = True
         elif kind == "ServiceAccount":
             self.counts["serviceAccounts"] += 1
         elif kind == "Secret":
@@ -154,21 +154,30 @@ class Tally:
                 return
             subject = admitted(template, self.world)
             self.workloads.add((namespace_of(item), item["metadata"]["name"]))
-        findings, skipped, ran = self.judge(subject, like, key)
-        self.checked[subject["kind"]] = ran
-        for skip in skipped:
-            if len(self.skipped) < SKIPS:
-                self.skipped.setdefault((skip.code, skip.why), skip)
+        findings, skipped, ran = examine(subject, self.world, asked=False, wanted=wanted)
+        if wanted is self.wanted:
+            self.checked[subject["kind"]] = ran
+            self.note_skipped(skipped)
         noted: set[tuple[str, bool]] = set()
         for finding in findings:
             one = (finding.code, finding.ignored is None)
             if one in noted:  # another container, say: it is one pod all the same
                 continue
             noted.add(one)
+            if like:
+                flags = self.settled.setdefault(self.target_of(subject), {})
+                same = flags.get(finding.code, one[1]) == one[1]
+                flags[finding.code] = one[1] if same else None
             if finding.ignored is None:
-                self.note(finding, subject, live)
+                self.note(finding, subject, kind == "Pod")
             else:
-                self.note_ignored(finding, subject, live)
+                self.note_ignored(finding, subject, kind == "Pod")
+
+    def note_skipped(self, skipped: list[Skipped]) -> None:
+        """Notes what could not be looked at."""
+        for skip in skipped:
+            if len(self.skipped) < SKIPS:
+                self.skipped.setdefault((skip.code, skip.why), skip)
 
     def met(self, sketch: Sketch) -> bool:
         """Whether a pod is one of those that were met, and if they are at fault is counted so."""
@@ -180,96 +189,62 @@ class Tally:
             made = sketch.made()
             if any((made < moment) != before for moment, before in moments):
                 return False
-        if codes:
-            if not self.counted(codes, target):
-                return False
-            self.count(codes, target, sketch.name())
-        return True
+        return not codes or self.count(codes, target, sketch.name())
 
-    def meet(self, key: Any, reading: Reading, pod: Object) -> None:
-        """Remembers what pods come to that differ in nothing but what varies."""
-        before = moments(reading, pod, VARYING) if key is not None else None
-        if before is None:
-            return
-        if len(self.familiar) >= FAMILIAR:
-            self.familiar.clear()
-        target = self.target_of(pod) if reading[1] else NOBODY
-        self.familiar[key] = (reading[1], before, target)
-
-    def known(self, pod: Object, like: Likeness) -> Reading | None:
-        """What was read of a pod like this one; where they are at fault it is counted so."""
-        spec = like[:2]
+    def like(self, spec: tuple[int, str], pod: Object, key: Any) -> Codes:
+        """The codes of the checks that find something on a pod, or on those that it is like."""
         reading = self.likes.judged(pod, spec)
-        if reading is None and spec in self.faulty:
-            reading = self.likes.judged(pod, like)
-        if reading is None or not reading[1]:
-            return reading
-        target = self.target_of(pod)
-        if not self.counted(reading[1], target):
-            return None
-        self.count(reading[1], target, pod["metadata"]["name"])
-        return reading
+        if reading is None:
+            view, log = self.likes.watched(pod)
+            findings, skipped, ran = examine(
+                view, self.world, NOBODY, asked=False, wanted=self.wanted, heeding=False
+            )
+            self.checked["Pod"] = ran
+            self.note_skipped(skipped)
+            codes = tuple({finding.code: None for finding in findings})
+            reading = self.likes.remember(spec, log, codes)
+        before = moments(reading, pod, VARYING) if key is not None else None
+        if before is not None:
+            if len(self.familiar) >= FAMILIAR:
+                self.familiar.clear()
+            target = self.target_of(pod) if reading[1] else NOBODY
+            self.familiar[key] = (reading[1], before, target)
+        return reading[1]
 
-    def count(self, codes: Codes, target: Name, pod: str) -> None:
-        """Counts a pod that has the same faults as those before it."""
-        for code, counts in codes:
-            causes = self.found if counts else self.ignored
-            known = causes[target][code]
-            if known is not None:
-                causes[target][code] = one_more(known, pod)
+    def counted(self, codes: Codes, pod: Object) -> bool:
+        """Whether a pod with these faults needs no more than to be counted."""
+        return not codes or self.count(codes, self.target_of(pod), pod["metadata"]["name"])
 
-    def counted(self, codes: Codes, target: Name) -> bool:
-        """Whether a target has these faults already, of a pod, so that one more is only counted."""
-        for code, counts in codes:
-            causes = (self.found if counts else self.ignored).get(target, {})
-            if code not in causes:
+    def count(self, codes: Codes, target: Name, pod: str) -> bool:
+        """Counts one more pod with these faults, if its target has them already of another pod."""
+        flags = self.settled.get(target, {})
+        for code in codes:
+            if flags.get(code) is None:
                 return False
-            known = causes[code]
+            known = (self.found if flags[code] else self.ignored)[target][code]
             if known is not None and not known.affected:
                 return False
+        for code in codes:
+            causes = (self.found if flags[code] else self.ignored)[target]
+            known = causes[code]
+            if known is not None:
+                causes[code] = one_more(known, pod)
         return True
 
-    def judge(
-        self, subject: Object, like: Likeness | None, key: Any = None
-    ) -> tuple[list[Finding], list[Skipped], int]:
-        """Runs the checks; what they come to is remembered for the pods like this one."""
-        if like is None:
-            return examine(subject, self.world, asked=False, wanted=self.wanted)
-        spec = like[:2]
-        if spec not in self.faulty or like in self.begun:
-            view, log = self.likes.watched(subject)
-            outcome = examine(view, self.world, NOBODY, asked=False, wanted=self.wanted)
-            if not outcome[0]:
-                self.meet(key, self.likes.remember(spec, log), subject)
-                return outcome
-            self.faulty.add(spec)
-            codes = tuple({(one.code, one.ignored is None) for one in outcome[0]})
-            self.likes.remember(like, log, codes)
-            if self.counted(codes, self.target_of(subject)):
-                return outcome
-            # and once more, so that no finding that is told has parts of the view in it
-        if len(self.begun) >= BEGUN:
-            self.begun.clear()
-        self.begun.add(like)
-        return examine(subject, self.world, asked=False, wanted=self.wanted)
-
-    def note_workload(self, pod: Object) -> str:
-        """Counts a pod's workload: a Deployment once, however many ReplicaSets it has.
-
-        Returns the uid of what controls the pod.
-        """
+    def note_workload(self, pod: Object) -> None:
+        """Counts a pod's workload: a Deployment once, however many ReplicaSets it has."""
         for reference in pod["metadata"].get("ownerReferences") or ():
             if reference.get("controller"):
                 break
         else:
-            return ""
-        if reference["kind"] != "Node":
-            name = reference["name"]
-            if reference["kind"] == "ReplicaSet":
-                hash_ = (pod["metadata"].get("labels") or {}).get("pod-template-hash")
-                name = name.removesuffix(f"-{hash_}") if hash_ else name
-            self.workloads.add((namespace_of(pod), name))
-        return str(reference.get("uid", ""))
+            return
+        if reference["kind"] == "Node":
+            return
+        name = reference["name"]
+        if reference["kind"] == "ReplicaSet":
+            hash_ = (pod["metadata"].get("labels") or {}).get("pod-template-hash")
+            name = name.removesuffix(f"-{hash_}") if hash_ else name
+        self.workloads.add((namespace_of(pod), name))
 
     def note(self, finding: Finding, subject: Object, live: bool) -> None:
         """Joins a finding to those that the workload has already."""

@@ -8,6 +8,8 @@ import pytest
 
 from kubectl_satoken.checks import Finding, examine
 from kubectl_satoken.diagnosis import diagnose, diagnose_objects
+from kubectl_satoken.errors import ManifestError
+from kubectl_satoken.manifests import parse as parse_manifests
 from kubectl_satoken.targets import admitted, parse, unknown_kind
 from kubectl_satoken.verify import token_object
 from tests.checks.given import NOON, first, world
@@ -334,6 +336,25 @@ def test_tokens_for_others_beside_the_one_for_the_api() -> None:
         "mountPath: /var/run/secrets/eks.amazonaws.com/serviceaccount, readOnly: true}"
     )
     assert faults(pod(mount=mount, volumes=volumes)) == []
+
+
+def test_a_kustomization_and_a_configuration_beside_the_manifests() -> None:
+    text = """
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [pod.yaml]
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: x}
+spec: {containers: [{name: app, image: app}]}
+"""
+    assert [item["kind"] for item in parse_manifests(text, "test")] == ["Pod"]
+    with pytest.raises(ManifestError, match="ConfigMap without metadata.name"):
+        parse_manifests("apiVersion: v1\nkind: ConfigMap\n", "test")
 
 
 def test_a_pod_that_runs_as_root_in_all_containers() -> None:

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from kubectl_satoken.likeness import READINGS, Likes
+from kubectl_satoken.likeness import READINGS, Likes, moments
+from kubectl_satoken.pod_reader import VARYING
+from kubectl_satoken.workloads import made_before
 
 POD: dict[str, Any] = {
     "kind": "Pod",
@@ -113,3 +115,71 @@ def test_the_last_readings_are_kept() -> None:
     assert len(likes.known[1]) == READINGS
     assert likes.fine(other("metadata", "name", value=str(READINGS + 2)), 1)
     assert not likes.fine(other("metadata", "name", value="0"), 1)
+
+
+@pytest.mark.parametrize(
+    ("made", "moment", "then", "alike"),
+    [
+        ("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z", "2026-11-01T12:00:00Z", True),
+        ("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z", "2026-11-02T00:00:00Z", False),
+        ("2026-11-03T00:00:00Z", "2026-11-02T00:00:00Z", "2026-11-09T00:00:00Z", True),
+        ("2026-11-03T00:00:00Z", "2026-11-02T00:00:00Z", "2026-11-01T00:00:00Z", False),
+        ("2026-11-03T00:00:00Z", "2026-11-02T00:00:00Z", ..., False),
+        ("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z", ..., True),
+    ],
+)
+def test_of_two_times_it_counts_which_was_first(
+    made: str, moment: str, then: Any, alike: bool
+) -> None:
+    likes = Likes()
+    view, log = likes.watched(other("metadata", "creationTimestamp", value=made))
+    assert made_before(view, moment) == (made < moment)
+    likes.remember(1, log)
+    pod = other("metadata", "creationTimestamp", value=made)
+    if then is ...:
+        del pod["metadata"]["creationTimestamp"]
+    else:
+        pod["metadata"]["creationTimestamp"] = then
+    assert likes.fine(pod, 1) is alike
+    assert made_before(pod, moment) == ((then if then is not ... else "") < moment)
+
+
+def test_a_truth_is_that_something_is_there_and_not_what() -> None:
+    assert fine(lambda pod: bool(pod["status"]), other("status", "phase", value="Failed"))
+    assert not fine(lambda pod: bool(pod["status"]), other("status", value={}))
+
+
+STEADY: list[tuple[Callable[[Any], Any], Any]] = [
+    (lambda pod: pod["metadata"]["labels"].get("app"), []),
+    (lambda pod: pod["metadata"].get("annotations"), []),
+    (lambda pod: pod["metadata"]["ownerReferences"][0]["name"], []),
+    (lambda pod: bool(pod["status"]), []),
+    (lambda pod: pod["status"]["containerStatuses"][0]["state"].get("waiting"), []),
+    (lambda pod: list(pod["status"]["containerStatuses"][0]["state"]), []),
+    (lambda pod: "running" in pod["status"]["containerStatuses"][0]["state"], []),
+    (lambda pod: made_before(pod, "2026"), [("2026", True)]),
+    (lambda pod: pod["metadata"]["name"], None),
+    (lambda pod: pod["metadata"].get("uid"), None),
+    (lambda pod: "uid" in pod["metadata"], None),
+    (lambda pod: pod["metadata"].get("creationTimestamp"), None),
+    (lambda pod: pod["metadata"].get("managedFields"), None),
+    (lambda pod: list(pod["metadata"]), None),
+    (lambda pod: list(pod["status"]), None),
+    (lambda pod: len(pod["status"]), None),
+    (lambda pod: pod["status"].get("podIP"), None),
+    (lambda pod: pod["status"].get("conditions"), None),
+    (lambda pod: pod["status"]["containerStatuses"][0].get("imageID"), None),
+    (lambda pod: list(pod["status"]["containerStatuses"][0]), None),
+    (lambda pod: bool(pod["status"]["containerStatuses"][0]["state"]["running"]), None),
+    (lambda pod: pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"], None),
+    (lambda pod: pod["spec"].get("nodeName"), None),
+]
+
+
+@pytest.mark.parametrize("case", range(len(STEADY)))
+def test_which_readings_have_to_do_with_what_varies(case: int) -> None:
+    read, expected = STEADY[case]
+    likes = Likes()
+    view, log = likes.watched(POD)
+    read(view)
+    assert moments(likes.remember(1, log), POD, VARYING) == expected

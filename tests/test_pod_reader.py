@@ -15,6 +15,7 @@ from kubectl_satoken.pod_reader import (
     MESSAGE,
     NUMBER,
     OTHER,
+    OUTLINES,
     SCHEMA,
     STRING,
     TIME,
@@ -22,8 +23,11 @@ from kubectl_satoken.pod_reader import (
     PodReader,
     Type,
     key_of_item,
+    skipped,
     status_of,
+    whole,
 )
+from kubectl_satoken.pod_reader import varint as number_at
 from tests import pod_schema
 
 Some = random.Random
@@ -96,6 +100,8 @@ def part_of(one: Any, chance: Some, depth: int) -> tuple[Any, bytes]:
         return "2026-11-22T12:00:00Z", b"\x08" + varint(1795348800) + b"\x10\x00"
     assert one.code == OTHER
     kind = one.sub.__name__.removesuffix("_of")
+    if kind == "template":
+        return made(SCHEMA["PodSpec"], chance, depth + 1)
     return scalar(kind, chance)
 
 
@@ -155,6 +161,108 @@ def test_all_fields_are_those_of_json(seed: int) -> None:
             assert json.loads(json.dumps(found)) == value
         names = value["metadata"]
         assert key_of_item(data) == f"{names.get('namespace', '')}/{names.get('name', '')}"
+
+
+@pytest.mark.parametrize("kind", sorted(OUTLINES))
+@pytest.mark.parametrize("seed", range(10))
+def test_workloads_are_those_of_json_and_so_are_their_outlines(seed: int, kind: str) -> None:
+    chance = Some(seed)
+    for _ in range(3):
+        value, data = made(SCHEMA[kind], chance)
+        for _ in range(2):  # the second time the template is known
+            assert whole(SCHEMA[kind], data) == value
+        small = whole(OUTLINES[kind], data)
+        assert small.get("status") == value.get("status")
+        for part, names in (
+            ("metadata", ("name", "namespace")),
+            ("spec", ("replicas", "suspend")),
+        ):
+            inner = value.get(part)
+            expected = {name: inner[name] for name in names if name in inner} if inner else inner
+            assert small.get(part) == expected
+        for end in range(len(data)):
+            try:
+                whole(SCHEMA[kind], data[:end])
+            except Broken:
+                continue
+
+
+VARIED = {
+    "metadata": {"name", "uid", "resourceVersion", "creationTimestamp", "managedFields"},
+    "status": {"conditions", "hostIP", "podIP", "startTime", "podIPs", "hostIPs"},
+}
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_sketches_have_one_key_if_nothing_differs_but_what_varies(seed: int) -> None:
+    chance = Some(seed)
+    reader = PodReader()
+    (metadata, one), (_, three) = (
+        made(SCHEMA[name], chance) for name in ("ObjectMeta", "PodStatus")
+    )
+    two = spec("kube-api-access-abcde", "n1")
+    sketch = reader.sketch(field(1, one) + field(2, two) + field(3, three))
+    assert sketch.name() == metadata.get("name", "")
+    assert sketch.made() == (metadata.get("creationTimestamp") or "")
+    for part, type_, data in (
+        ("metadata", "ObjectMeta", one),
+        ("status", "PodStatus", three),
+    ):
+        for tag, of in SCHEMA[type_].fields.items():
+            if tag & 7 != 2:
+                continue
+            # the same message with another value for one of its fields, and without that
+            every = fields(data)
+            if all(number != tag for number, _ in every) or of.name in (
+                "containerStatuses",
+                "initContainerStatuses",
+            ):
+                continue
+            new = field(tag >> 3, b"\x0a\x05other")
+            other = b"".join(new if number == tag else raw for number, raw in every)
+            without = b"".join(raw for number, raw in every if number != tag)
+            keys = [
+                reader.sketch(
+                    b"".join(
+                        field(number, {part: changed}.get(name, same))
+                        for number, name, same in (
+                            (1, "metadata", one),
+                            (2, "spec", two),
+                            (3, "status", three),
+                        )
+                    )
+                ).key
+                for changed in (other, without)
+            ]
+            varies = of.name in VARIED[part]
+            assert (keys[0] == sketch.key) == varies, (part, of.name)
+            assert varies or keys[1] != sketch.key, (part, of.name)
+
+
+def fields(data: bytes) -> list[tuple[int, bytes]]:
+    """The fields of a message: tag, and all of its bytes."""
+    found = []
+    at = 0
+    while at < len(data):
+        start = at
+        tag, at = number_at(data, at)
+        at = skipped(data, at, tag & 7)
+        found.append((tag, data[start:at]))
+    return found
+
+
+def test_containers_vary_in_what_runs_and_since_when() -> None:
+    def key(state: bytes, image: bytes = b"i", more: bytes = b"") -> Any:
+        container = field(1, b"app") + field(2, state) + field(7, image) + field(8, image) + more
+        status = field(1, b"Running") + field(8, container)
+        return PodReader().sketch(field(1, field(1, b"a")) + field(2, b"") + field(3, status)).key
+
+    running = key(field(2, field(1, b"\x08\x01")))
+    assert running == key(field(2, field(1, b"\x08\x02")), b"other")
+    assert running != key(field(1, b""))
+    assert running != key(field(3, b""))
+    assert running != key(b"")
+    assert running != key(field(2, field(1, b"\x08\x01")), more=b"\x28\x05")
 
 
 def spec(volume: str, node: str, argument: str = "") -> bytes:

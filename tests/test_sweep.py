@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -19,12 +20,27 @@ from kubectl_satoken.diagnosis import Report
 from kubectl_satoken.env import Env
 from kubectl_satoken.errors import SatokenError, ServerError
 from kubectl_satoken.output import report_object, write_report
+from kubectl_satoken.pod_reader import (
+    BOOL,
+    DEFERRED,
+    INLINE,
+    MAP,
+    MESSAGE,
+    NUMBER,
+    SCHEMA,
+    STRING,
+    TIME,
+    PodReader,
+    Type,
+)
 from kubectl_satoken.sweep import ERASE, Progress, lacks_pods, sweep
-from kubectl_satoken.sweep_world import Shelf
+from kubectl_satoken.sweep_world import Shelf, Stock
+from kubectl_satoken.times import seconds
 from kubectl_satoken.world import KINDS, Object, Unseen
 from tests import faults
 from tests.checks.given import world
 from tests.conftest import ROOT, Result, Terminal
+from tests.test_pod_reader import field, varint
 
 WEB = """
 apiVersion: v1
@@ -128,6 +144,90 @@ def test_one_root_in_many_workloads_is_one_finding_with_what_mends_each() -> Non
         "kubectl -n shop rollout restart deployment/a",
         "kubectl -n shop rollout restart deployment/b",
     )
+
+
+def encoded(type_: Type, value: Object) -> bytes:
+    """An object in protobuf, as far as the ones here go."""
+    data = b""
+    for tag, one in sorted(type_.fields.items()):
+        number = tag >> 3
+        if one.code == INLINE:
+            data += field(number, encoded(one.sub, value))
+            continue
+        parts = value.get(one.name)
+        if parts is None:
+            continue
+        if one.code == MAP:
+            for name, text in parts.items():
+                data += field(number, field(1, name.encode()) + field(2, text.encode()))
+            continue
+        for part in parts if one.repeated else [parts]:
+            if one.code in (NUMBER, BOOL):
+                data += varint(tag) + varint(int(part))
+            elif one.code == STRING:
+                data += field(number, part.encode())
+            elif one.code == TIME:
+                data += field(number, b"\x08" + varint(int(seconds(part))))
+            else:
+                assert one.code in (MESSAGE, DEFERRED) or one.name == "spec", one.name
+                inner = one.sub if isinstance(one.sub, Type) else SCHEMA["PodSpec"]
+                data += field(number, encoded(inner, part))
+    return data
+
+
+IGNORED = {"satoken/ignore": "SAT301 meant so"}
+YOUNG = WEB.replace("2026-11-01T00:00:00Z", "2026-11-22T11:30:00Z")
+
+
+@pytest.mark.parametrize("number", range(40))
+@pytest.mark.parametrize("accounts", [WEB, YOUNG, ""])
+def test_pods_that_are_like_others_come_to_what_each_by_itself_comes_to(
+    number: int, accounts: str
+) -> None:
+    chance = random.Random(number)
+    specs = [SHADOWED, ADMITTED.replace("ACCOUNT", "web"), ADMITTED.replace("ACCOUNT", "gone")]
+    text = accounts + "".join(
+        deployment(name, chance.choice(specs), ("x", "y")[: chance.randint(1, 2)], 4)
+        for name in "abcd"
+    )
+    cluster = world(text)
+    pods = [json.loads(json.dumps(pod)) for pod in cluster.list("Pod")]
+    for pod in pods:
+        odd = chance.random()
+        pod["status"] = {"phase": "Running", "containerStatuses": [{"name": "app"}]}
+        if odd < 0.1:
+            pod["metadata"]["annotations"] = IGNORED
+        elif odd < 0.2:
+            pod["status"]["phase"] = chance.choice(("Succeeded", "Pending"))
+        elif odd < 0.3:
+            pod["metadata"]["creationTimestamp"] = "2026-11-22T11:45:00Z"
+        elif odd < 0.4:
+            pod["metadata"]["deletionTimestamp"] = "2026-11-22T11:45:00Z"
+        elif odd < 0.5:
+            pod["spec"]["nodeName"] = "n1"
+            pod["status"]["podIP"] = "10.0.0.7"
+    reader = PodReader()
+    sketches = []
+    for pod in pods:
+        data = b"".join(
+            field(place, encoded(SCHEMA[type_], pod[name]))
+            for place, type_, name in (
+                (1, "ObjectMeta", "metadata"),
+                (2, "PodSpec", "spec"),
+                (3, "PodStatus", "status"),
+            )
+        )
+        sketches.append(reader.sketch(data))
+    alone = [{**sketch.whole()} for sketch in sketches]  # which know of no likes
+    assert [pod["metadata"]["name"] for pod in alone] == [pod["metadata"]["name"] for pod in pods]
+    one, other = sweep(alone, cluster), sweep(sketches, cluster)
+    assert one.causes == other.causes
+    assert sorted(one.ignored, key=repr) == sorted(other.ignored, key=repr)
+    assert one.swept == other.swept
+    assert one.checked == other.checked
+    assert {(skip.code, skip.why) for skip in one.skipped} == {
+        (skip.code, skip.why) for skip in other.skipped
+    }
 
 
 def test_the_same_fault_of_two_workloads_is_two_findings() -> None:
@@ -322,6 +422,34 @@ def test_a_shelf_of_events_is_asked_by_what_they_are_about() -> None:
     assert [event["metadata"]["name"] for event in shelf.about("a", "x")] == ["e0", "e2"]
     assert shelf.about("a", "z") == []
     assert shelf.about("b", "x") == []
+
+
+def test_a_stock_has_what_was_put_into_it() -> None:
+    kind = KINDS["Deployment"]
+    made = [
+        {
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"replicas": number, "template": {"spec": {"nodeName": "n"}}},
+        }
+        for number, (namespace, name) in enumerate(
+            (namespace, name) for namespace in ("a", "b", "c", "d") for name in ("x", "y", "x-y")
+        )
+    ]
+    stock = Stock()
+    for item in made:
+        metadata = item["metadata"]
+        stock.put(metadata["namespace"], encoded(SCHEMA["Deployment"], item))
+        assert stock.get(kind, metadata["namespace"], "nope") is None
+    stock.close()
+    for item in [*made, *reversed(made)]:
+        found = stock.get(kind, item["metadata"]["namespace"], item["metadata"]["name"])
+        assert found is not None
+        spec = found["spec"]
+        assert (found["kind"], found["apiVersion"]) == ("Deployment", "apps/v1")
+        assert found["metadata"] == item["metadata"]
+        assert spec["replicas"] == item["spec"]["replicas"]
+        assert spec["template"]["spec"]["nodeName"] == "n"
+    assert stock.get(kind, "e", "x") is None
 
 
 # --- the whole way, against a server that misbehaves ----------------------------------------------

@@ -191,12 +191,14 @@ def examine(
     *,
     asked: bool = True,
     wanted: Container[str] | None = None,
+    heeding: bool = True,
 ) -> tuple[list[Finding], list[Skipped], int]:
     """Runs the checks for an object's kind: (findings, what could not be looked at, checks run).
 
-    The findings are in the order of causes, those that an annotation says to ignore among them.
-    ``target`` is what the user asked about, where that is not the object itself; in a sweep nobody
-    ``asked``. ``wanted`` are the codes of the checks to run, if not all.
+    The findings are in the order of causes, those that an annotation says to ignore among them,
+    and marked so if ``heeding`` that. ``target`` is what the user asked about, where that is not
+    the object itself; in a sweep nobody ``asked``. ``wanted`` are the codes of the checks to run,
+    if not all.
     """
     metadata = item["metadata"]
     target = target or (item["kind"], metadata.get("namespace", ""), metadata["name"])
@@ -224,7 +226,7 @@ def examine(
                 )
         except Unseen as unseen:
             skipped.append(Skipped(one.code, one.name, unseen.what, unseen.why))
-    if findings:
+    if findings and heeding:
         from ..ignores import heed
 
         findings = [heed(finding, item, world) for finding in findings]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ..fixes import dumps, kubectl, patch_pod, restart
 from ..mounts import account_of, api_tokens, is_mirror
-from ..rbac import bindings_of
+from ..rbac import bindings_of, once
 from ..times import seconds, words
 from ..workloads import (
     Owner,
@@ -207,17 +207,27 @@ def namesake(namespace: str, name: str, world: World) -> Iterator[str]:
     """
     if name == "default":
         return
-    found = []
-    try:
-        for item in world.list("ServiceAccount", metadata=True):
-            where = item["metadata"].get("namespace", "")
-            if item["metadata"]["name"] == name and where != namespace:
-                found.append(where)
-    except Unseen:
-        pass  # what came before a break stays
+    found, _ = namespaces_with(name, world)
     for where in found:
-        if not is_ending(where, world) and not is_used(where, name, world):
+        if where != namespace and not is_ending(where, world) and not is_used(where, name, world):
             yield where
+
+
+def namespaces_with(name: str, world: World) -> tuple[list[str], bool]:
+    """The namespaces that have an account of a name, and whether all could be seen."""
+
+    def make() -> tuple[dict[str, list[str]], bool]:
+        found: dict[str, list[str]] = {}
+        try:
+            for item in world.list("ServiceAccount", metadata=True):
+                metadata = item["metadata"]
+                found.setdefault(metadata["name"], []).append(metadata.get("namespace", ""))
+        except Unseen:
+            return found, False  # what came before a break stays
+        return found, True
+
+    found, complete = once(world, "accounts by name", "", make)
+    return found.get(name, []), complete
 
 
 def is_ending(namespace: str, world: World) -> bool:

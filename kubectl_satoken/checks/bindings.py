@@ -19,7 +19,7 @@ from ..rbac import (
 )
 from ..world import KINDS, Object, Unseen, World
 from . import Evidence, Finding, Fix, at, check
-from .account import near_name
+from .account import namespaces_with, near_name
 
 RBAC_GROUP = "rbac.authorization.k8s.io"
 SUBJECT_KINDS = ("User", "Group", "ServiceAccount")
@@ -96,14 +96,10 @@ def only_one_of_that_name(account: Object, world: World) -> bool | None:
     A ClusterRoleBinding outlives the namespaces that it was made for, so a name alone says little.
     """
     namespace, name = identity(account)
-    try:
-        for other in world.list("ServiceAccount", "", metadata=True):
-            metadata = other["metadata"]
-            if metadata["name"] == name and metadata.get("namespace") != namespace:
-                return False
-    except Unseen:
-        return None
-    return True
+    found, complete = namespaces_with(name, world)
+    if any(where != namespace for where in found):
+        return False
+    return True if complete else None
 
 
 def words_of(binding: Object) -> str:

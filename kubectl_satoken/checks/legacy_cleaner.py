@@ -292,7 +292,7 @@ def legacy_tracking_configmap_missing(secret: Object, world: World) -> Iterator[
     )
 
 
-@check("SAT212", on="ServiceAccount", severity="warning", stage="token")
+@check("SAT212", on="ServiceAccount", severity="hint", stage="token")
 def manual_token_in_sa_secrets(account: Object, world: World) -> Iterator[Finding]:
     """A token Secret made by hand counts as auto-generated.
 
@@ -301,8 +301,9 @@ def manual_token_in_sa_secrets(account: Object, world: World) -> Iterator[Findin
     The API server takes each token for auto-generated whose Secret the service account names under
     `secrets`. It sends a warning at each use (`Use tokens from the TokenRequest API or manually
     created secret-based tokens instead of auto-generated secret-based tokens.`), and a token that
-    was not used for a year is marked invalid and later deleted. People put the name there by
-    `kubectl edit`, `oc secrets link`, Terraform, or for `enforce-mountable-secrets`.
+    was not used for a year is marked invalid and later deleted; one that is in use keeps working,
+    so this is a hint. People put the name there by `kubectl edit`, `oc secrets link`, Terraform, or
+    for `enforce-mountable-secrets`.
 
     ### How to fix it
 
@@ -352,7 +353,6 @@ def manual_token_in_sa_secrets(account: Object, world: World) -> Iterator[Findin
             if enforced
             else "take it out of the account's secrets",
         ),
-        severity="hint" if enforced else "",
     )
 
 
@@ -362,15 +362,16 @@ def may_be_generated(secret: str, account: str) -> bool:
     return generated or secret.startswith(f"{account}-dockercfg-")
 
 
-@check("SAT213", on="ServiceAccount", severity="warning", stage="kubelet")
+@check("SAT213", on="ServiceAccount", severity="hint", stage="kubelet")
 def sa_secrets_dangling(account: Object, world: World) -> Iterator[Finding]:
     """The service account names Secrets that are not there.
 
     ### What goes wrong
 
     Under `imagePullSecrets`: each pod of the account gets the name, the kubelet says
-    `FailedToRetrieveImagePullSecret`, and images of that registry cannot be pulled. Under
-    `secrets`: harmless since 1.24, but scripts that take the first one find nothing.
+    `FailedToRetrieveImagePullSecret`, and private images of that registry cannot be pulled; where
+    all images are public, or another Secret is enough, nothing goes wrong. Under `secrets`:
+    harmless since 1.24, but scripts that take the first one find nothing.
 
     ### How to fix it
 
@@ -380,7 +381,7 @@ def sa_secrets_dangling(account: Object, world: World) -> Iterator[Finding]:
     namespace, name = metadata.get("namespace", ""), metadata["name"]
     unseen: Unseen | None = None
     told = False
-    for field, severity in (("imagePullSecrets", "warning"), ("secrets", "hint")):
+    for field in ("imagePullSecrets", "secrets"):
         indices = []
         for index, reference in enumerate(account.get(field) or []):
             secret = inner(reference, "name")
@@ -407,7 +408,6 @@ def sa_secrets_dangling(account: Object, world: World) -> Iterator[Finding]:
             unlisted(
                 account, field, indices, world, f"take it out of {field} (or make the Secret)"
             ),
-            severity=severity,
         )
     if unseen is not None and not told and metadata.get("uid"):
         raise unseen

@@ -5,7 +5,14 @@ from collections.abc import Iterator
 from ..admission import ROOT_CA_CONFIG_MAP
 from ..fixes import dumps, kubectl, pipe
 from ..managed_fields import writers
-from ..mounts import account_of, at_default_path, containers, has_token, volumes
+from ..mounts import (
+    account_of,
+    at_default_path,
+    containers,
+    has_token,
+    looks_generated,
+    volumes,
+)
 from ..token_secrets import (
     ENCODED,
     PADDED,
@@ -60,6 +67,10 @@ def legacy_secret_wrong_sa_name(secret: Object, world: World) -> Iterator[Findin
     if not is_token_type(secret) or not account or name.startswith(account):
         return
     for other in accounts_in_name(name):
+        if account.startswith(f"{other}-"):
+            continue  # vault-token for vault-auth beside vault: somebody's shortening
+        if name.startswith(f"{other}-token-") and not looks_generated(name):
+            continue  # vault-token-reviewer need not be vault's
         try:
             found = world.get("ServiceAccount", namespace, other) if other else None
             own = world.get("ServiceAccount", namespace, account) if found else None

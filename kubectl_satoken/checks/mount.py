@@ -233,12 +233,17 @@ def container_not_mounting_token(pod: Object, world: World) -> Iterator[Finding]
     volume = unmounted_volume(pod)
     if volume is None:
         return
-    served = {file.container for file in token_files(pod) if not file.audience}
+    files = list(token_files(pod))
+    served = {file.container for file in files if not file.audience}
+    # the proxy of a mesh has a token of its own, for the mesh
+    elsewhere = {file.container for file in files if file.audience} if served else set()
     app = [item["name"] for item in pod["spec"].get("containers") or []]
     lacking = [
         item["name"]
         for item in containers(pod)
-        if item["name"] in app and item["name"] not in served and default_mount(item) is None
+        if item["name"] in app
+        and item["name"] not in served | elsewhere
+        and default_mount(item) is None
     ]
     if not lacking:
         return

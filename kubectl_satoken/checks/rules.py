@@ -270,8 +270,8 @@ def judged(account: Object, world: World, judge: Judge) -> Iterator[Finding]:
         ]
         evidence.append(bound_by(held.grant))
         yield Finding(
-            f"a rule of {role_words(held.role)} gives serviceaccount {identity(account)[1]} "
-            f"nothing: {first.text}",
+            f"a rule of {role_words(held.role)} does not give serviceaccount "
+            f"{identity(account)[1]} what it names: {first.text}",
             evidence[0],
             tuple(evidence),
             rewritten(held.role, [(one, wrong) for one, wrong in found], world),
@@ -543,7 +543,7 @@ def wrong_resource(held: Held) -> Wrong | None:
     right_groups = [group for group in groups if malformed_group(group, []) is None]
     certainty, text = "certain", ""
     for number, resource in enumerate(words_in(rule, "resources")):
-        found = right_resource(resource, built_in)
+        found = right_resource(resource, built_in, "*" in groups)
         if found is None:
             continue
         right, sure = found
@@ -564,10 +564,14 @@ def wrong_resource(held: Held) -> Wrong | None:
     return Wrong(entries, text, {**rule, **fields}, meant, certainty=certainty)
 
 
-def right_resource(resource: str, built_in: bool) -> tuple[str, bool] | None:
+def right_resource(
+    resource: str, built_in: bool, any_group: bool = False
+) -> tuple[str, bool] | None:
     """What a word in ``resources`` should be, and whether that is sure; None for what may be right.
 
-    The name of a custom resource is a DNS label in lower case, too (apiextensions validation).
+    ``any_group`` says that custom resources are meant as well (``apiGroups: ["*"]``), so that a
+    word is no misspelling because it looks like a built-in one. The name of a custom resource is a
+    DNS label in lower case, too (apiextensions validation).
     """
     main, slash, sub = resource.partition("/")
     if main == "*" or homes(main):
@@ -585,6 +589,8 @@ def right_resource(resource: str, built_in: bool) -> tuple[str, bool] | None:
         return None
     if plural := plural_of(main):
         return plural + rest, True
+    if any_group:
+        return None
     from difflib import get_close_matches
 
     every = [name for text in RESOURCES.values() for name in plain(text)]
@@ -1139,11 +1145,12 @@ def rbac_cluster_scoped_needs_crb(account: Object, world: World) -> Iterator[Fin
             for number, rule in enumerate(rules_of(role))
             if (parts := cluster_parts(rule))
         ]
-        if role["kind"] == "ClusterRole" and any(
+        mixed = any(
             not cluster_parts(rule)
             or len(resources_of(cluster_parts(rule))) < len(words_in(rule, "resources"))
             for rule in rules_of(role)
-        ):
+        )
+        if mixed and role["kind"] == "ClusterRole":
             continue  # one role for both uses: what is in a namespace is what is meant here
         parts = [part for _, _, some in found for part in some]
         asked = [
@@ -1168,7 +1175,8 @@ def rbac_cluster_scoped_needs_crb(account: Object, world: World) -> Iterator[Fin
             (*evidence, at(grant.binding, "kind", grant.binding["kind"])),
             cluster_wide(account, role, parts, world),
             certainty="certain" if missing else "likely",
-            severity="hint" if what == ["namespaces"] else "",
+            # operators limited to a namespace keep the rules of their ClusterRole in a Role
+            severity="hint" if mixed or what == ["namespaces"] else "",
         )
     all_seen(account, world)
 

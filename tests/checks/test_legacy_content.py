@@ -50,6 +50,12 @@ spec:
     volumeMounts: [{name: t, mountPath: PATH}]
   volumes: [{name: t, secret: {secretName: ci}}]
 """
+WEB_REVIEWER = """
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: web-reviewer, namespace: shop, uid: sa-web-reviewer}
+"""
 PLACE = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
@@ -114,6 +120,12 @@ def test_legacy_secret_wrong_sa_name_fires_by_the_pod():
         pytest.param(secret(), id="its own"),
         pytest.param(secret("default-token", "default"), id="named after it"),
         pytest.param(secret("other-token", "default"), id="there is no such account"),
+        pytest.param(
+            secret("web-token", "web-reviewer") + WEB_REVIEWER, id="shortened, beside its stem"
+        ),
+        pytest.param(
+            secret("web-token-reviewer", "default"), id="a word of somebody's after token"
+        ),
         pytest.param(
             secret("ci", "default") + POD.replace("PATH", "/tokens"), id="not as the pod's own"
         ),

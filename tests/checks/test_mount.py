@@ -120,6 +120,14 @@ def test_container_not_mounting_token_fires_as_a_hint_where_another_mounts_it():
     assert "container sidecar has no token" in found[0].message
 
 
+def test_container_not_mounting_token_quiet_for_the_proxy_of_a_mesh():
+    proxy = """  - name: proxy
+    image: proxy
+    volumeMounts: [{name: identity, mountPath: /var/run/secrets/tokens}]"""
+    identity = VAULT.replace("name: v", "name: identity")
+    assert codes(pod(AT_DEFAULT, f"{FULL}, {identity}", automount="false", extra=proxy)) == []
+
+
 def test_container_not_mounting_token_quiet():
     assert codes(pod(AT_DEFAULT, FULL, automount="false")) == []
     # the API server adds a mount of its own beside an unmounted volume

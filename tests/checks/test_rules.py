@@ -226,6 +226,8 @@ def test_rbac_wrong_resource_name_fires_where_a_word_is_nearly_one(wrong: dict[s
         narrow(rule(resources=["queue.Length"], apiGroups=["external.metrics.k8s.io"])),
         narrow(rule(resources=["pod", "pods"])),
         narrow(rule(resources=["frobnicators"])),
+        # of whichever group: a custom resource that looks like a built-in one
+        narrow(rule(apiGroups=["*"], resources=["storageclass2es", "deploymentss"])),
     ],
 )
 def test_rbac_wrong_resource_name_quiet(text: str) -> None:
@@ -537,13 +539,28 @@ NAMESPACES = rule(resources=["namespaces"], verbs=["get", "list"])
 
 
 def test_rbac_cluster_scoped_needs_crb_fires() -> None:
-    (finding,) = on(narrow(rule(resources=["pods", "nodes"], verbs=["get", "list"])))
+    (finding,) = on(narrow(rule(resources=["nodes"], verbs=["get", "list"])))
     assert (finding.code, finding.severity, finding.certainty) == ("SAT515", "warning", "certain")
     assert finding.fix is not None
     assert yaml.safe_load(finding.fix.manifest)["rules"] == [NODES]
     assert commands(finding)[1].startswith("kubectl create clusterrolebinding shop-reader ")
     (finding,) = on(through_rolebinding(NODES))
     assert finding.code == "SAT515"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [rule(resources=["pods", "nodes"], verbs=["get", "list"])],
+        # an operator that is limited to its namespace
+        [rule(), rule(resources=["nodes"], verbs=["get", "list"])],
+    ],
+)
+def test_rbac_cluster_scoped_needs_crb_fires_as_a_hint_on_a_mixed_role(rules: Any) -> None:
+    (finding,) = on(narrow(*rules))
+    assert (finding.code, finding.severity) == ("SAT515", "hint")
+    assert finding.fix is not None
+    assert yaml.safe_load(finding.fix.manifest)["rules"] == [NODES]
 
 
 def test_rbac_cluster_scoped_needs_crb_fires_as_a_hint_on_a_list_of_namespaces() -> None:

@@ -59,9 +59,11 @@ def crossing(api: transport.Api) -> list[bytes]:
 
 @pytest.fixture
 def namespace(cluster: Any) -> Iterator[str]:
-    """A namespace of its own."""
+    """A namespace of its own, with the account that every namespace gets in a moment."""
     name = f"api-{uuid.uuid4().hex[:8]}"
     kubectl(cluster.kubeconfig, "create", "namespace", name)
+    account = ("serviceaccount/default", "-n", name, "--timeout=60s")
+    kubectl(cluster.kubeconfig, "wait", "--for=create", *account)
     yield name
     kubectl(cluster.kubeconfig, "delete", "namespace", name, "--wait=false")
 

@@ -138,7 +138,7 @@ SCENARIOS = [
     scenario(
         "rbac-cluster-scoped-needs-crb",
         "SAT515",
-        role(f"[{rule('pods, nodes', 'get, list')}]"),
+        role(f"[{rule('nodes', 'get, list')}]"),
         # in a namespace kubectl would ask of nodes in it, and be told yes
         "list nodes -A",
     ),
