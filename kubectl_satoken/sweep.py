@@ -54,7 +54,7 @@ class Sweepable(World, Protocol):
 
 ERASE = "\r\033[K"
 NOBODY: Name = ("Pod", "", "")
-Names = dict[tuple[str, str], None]  # namespace and name, in order
+Names = dict[tuple[str, str], None]  # namespace and name (or kind and apiVersion), in order
 Told = Callable[[dict[str, int], int], None]
 
 
@@ -119,6 +119,7 @@ class Tally:
         self.ignored: dict[Name, dict[str, Cause | None]] = {}
         self.kept: dict[str, int] = {}
         self.owners: dict[str, Name] = {}
+        self.kinds: Names = {}
 
     def take(self, item: Sketch | Object) -> None:
         """Examines one object and notes what it comes to."""
@@ -286,6 +287,7 @@ class Tally:
         """The workload that an object belongs to, or itself."""
         namespace = namespace_of(subject)
         own = (subject["kind"], namespace, subject["metadata"]["name"])
+        self.note_kind(subject["kind"], subject.get("apiVersion", ""))
         reference = controller_of(subject) if subject["kind"] == "Pod" else None
         if reference is None:
             return own
@@ -294,9 +296,16 @@ class Tally:
         if found is None:
             owner = owner_of(subject, self.world)
             found = (owner.kind, owner.namespace, owner.name) if owner else own
-            if owner and uid:
-                self.owners[uid] = found
+            if owner:
+                self.note_kind(owner.kind, owner.api_version)
+                if uid:
+                    self.owners[uid] = found
         return found
+
+    def note_kind(self, kind: str, api_version: str) -> None:
+        """Notes the group of a kind that is not built in, by which it is called."""
+        if kind not in KINDS:
+            self.kinds[kind, api_version] = None
 
     def report(self, broken: str) -> Report:
         """All that was found, one cause for each root."""
@@ -325,6 +334,7 @@ class Tally:
             [],
             sum(self.checked.values()),
             swept,
+            kinds=tuple(self.kinds),
             ignored=tuple(
                 one for causes in self.ignored.values() for one in causes.values() if one
             ),

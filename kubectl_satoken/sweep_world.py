@@ -38,7 +38,7 @@ AT_ONCE = frozenset(("ServiceAccount", "Secret", "Role", "RoleBinding", "Service
 OPEN = 2
 
 # Pods are read bit by bit; the JSON of workloads becomes ten times as large when it is read.
-PODS_IN_A_PAGE = 400
+PODS_IN_A_PAGE = 500
 WHOLE_IN_A_PAGE = 100
 LISTS = 4
 SINGLES = 200

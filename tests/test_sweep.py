@@ -19,7 +19,7 @@ from kubectl_satoken.cli import run as run_program
 from kubectl_satoken.diagnosis import Report
 from kubectl_satoken.env import Env
 from kubectl_satoken.errors import SatokenError, ServerError
-from kubectl_satoken.output import report_object, write_report
+from kubectl_satoken.output import report_object, write_names, write_report
 from kubectl_satoken.pod_reader import (
     BOOL,
     DEFERRED,
@@ -422,6 +422,20 @@ def test_a_shelf_of_events_is_asked_by_what_they_are_about() -> None:
     assert [event["metadata"]["name"] for event in shelf.about("a", "x")] == ["e0", "e2"]
     assert shelf.about("a", "z") == []
     assert shelf.about("b", "x") == []
+
+
+def test_names_have_the_group_of_what_is_not_built_in_and_stand_once() -> None:
+    rollout = deployment("a", SHADOWED).replace("Deployment", "Rollout")
+    rollout = rollout.replace("kind: Rollout, name", "kind: ROLLOUT, name")
+    rollout = rollout.replace("apps/v1\nkind: Rollout", "argoproj.io/v1alpha1\nkind: Rollout")
+    rollout = rollout.replace("apiVersion: apps/v1, kind: ROLLOUT", ARGO)
+    report = swept(WEB + rollout + rollout.replace("shop", "other"), wanted=frozenset(["SAT301"]))
+    stdout = io.StringIO()
+    write_names(report, ("error",), Env(io.StringIO(), stdout, io.StringIO(), {}))
+    assert stdout.getvalue() == "rollout.argoproj.io/a\n"
+
+
+ARGO = "apiVersion: argoproj.io/v1alpha1, kind: Rollout"
 
 
 def test_a_stock_has_what_was_put_into_it() -> None:

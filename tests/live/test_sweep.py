@@ -230,6 +230,7 @@ def test_a_whole_list_is_that_of_many_pages(
 
 def test_what_the_sweep_answers_is_what_the_cluster_has(cluster: Cluster, shop: str) -> None:
     from kubectl_satoken.sweep_world import AT_ONCE, SweepWorld
+    from kubectl_satoken.world import KINDS
 
     plain = world(cluster.kubeconfig)
     for scope in ("", shop):
@@ -241,6 +242,24 @@ def test_what_the_sweep_answers_is_what_the_cluster_has(cluster: Cluster, shop: 
                 name = item["metadata"]["name"]
                 assert seen.get(kind, shop, name) == item
             assert seen.get(kind, shop, "nope") is None
+        for kind in ("Deployment", "StatefulSet", "DaemonSet", "Job"):
+            list(seen.some(KINDS[kind], lambda item: False))
+            for item in plain.list(kind, shop):
+                found = seen.get(kind, shop, item["metadata"]["name"])
+                assert json.loads(json.dumps(found)) == item
+            assert seen.get(kind, shop, "nope") is None
+        seen.asked = 1000
+        made = list(plain.list("ReplicaSet", shop))
+        assert made
+        for item in made:
+            reference = {"kind": "ReplicaSet", "apiVersion": "apps/v1", **item["metadata"]}
+            above = seen.controller(reference, shop)
+            expected = (item["metadata"].get("ownerReferences") or [None])[0]
+            if expected is not None:
+                expected.pop("blockOwnerDeletion", None)
+            assert above == expected
+            reference["uid"] = "of another"
+            assert seen.controller(reference, shop) is None
         root = seen.get("ConfigMap", shop, "kube-root-ca.crt")
         assert root == plain.get("ConfigMap", shop, "kube-root-ca.crt")
         assert seen.get("ConfigMap", shop, "settings") == plain.get("ConfigMap", shop, "settings")
