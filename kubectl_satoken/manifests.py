@@ -492,7 +492,7 @@ WORKLOADS = (
     "CronJob",
 )
 WORKLOAD_STATUS_SHAPE = {
-    **dict.fromkeys(("replicas", "updatedReplicas"), int),
+    **dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas"), int),
     **dict.fromkeys(("desiredNumberScheduled", "currentNumberScheduled"), int),
     "conditions": [{"type": str, "status": str, "message": str}],
 }
@@ -549,7 +549,14 @@ OBJECT_SHAPES: dict[str, Object] = {
         "message": str,
     },
     "PersistentVolumeClaim": {**OBJECT_SHAPE, "spec": dict},
-    **dict.fromkeys(WORKLOADS, {**OBJECT_SHAPE, "status": WORKLOAD_STATUS_SHAPE}),
+    **dict.fromkeys(
+        WORKLOADS,
+        {
+            **OBJECT_SHAPE,
+            "spec": {"replicas": int, "suspend": bool, "selector": dict},
+            "status": WORKLOAD_STATUS_SHAPE,
+        },
+    ),
     **dict.fromkeys(WEBHOOKS, {**OBJECT_SHAPE, "webhooks": [WEBHOOK_SHAPE]}),
     **dict.fromkeys(POLICIES, {**OBJECT_SHAPE, "spec": BOUND_SHAPE}),
     "RoleBinding": SUBJECTS_SHAPE,

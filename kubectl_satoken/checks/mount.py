@@ -636,7 +636,7 @@ def rename(
             if item["name"] == container:
                 for change in item["volumeMounts"]:
                     if change["mountPath"] == mount["mountPath"]:
-                        change.pop("$patch")
+                        change.pop("$patch", None)  # two mounts at one path have one change
                         change["name"] = name
 
 
