@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from .admission import ROOT_CA_CONFIG_MAP
 from .checks import STAGES, Finding, Skipped, examine, rank
-from .errors import NotFound, UsageError
+from .errors import Forbidden, NotFound, SatokenError, UsageError
 from .fixes import dumps, kubectl, quote
 from .foreign import Foreign, foreign_tokens
 from .mounts import ACCOUNT_ANNOTATION, TOKEN_SECRET_TYPE, account_of, api_tokens, has_token
@@ -108,7 +108,8 @@ class Report(NamedTuple):
     ``ignored`` are the causes that do not count. ``source`` is "cluster", "manifests" or
     "snapshot"; ``wanted`` are the codes of the checks that were to run, if not all; ``kinds`` has
     the apiVersion of each kind of target that is not built in; ``foreign`` are the tokens for
-    others than the API server, each with its target and pod.
+    others than the API server, each with its target and pod; ``failed`` says which targets could
+    not be examined, of several.
     """
 
     targets: list[Name]
@@ -125,6 +126,7 @@ class Report(NamedTuple):
     kinds: tuple[tuple[str, str], ...] = ()
     foreign: tuple[tuple[Name, str, Foreign], ...] = ()
     rights: tuple[Rights, ...] = ()
+    failed: tuple[SatokenError, ...] = ()
 
 
 def wants(targets: Sequence[Target], namespace: str) -> Iterator[Want]:
@@ -150,15 +152,23 @@ def diagnose(
     *,
     wanted: frozenset[str] | None = None,
 ) -> Report:
-    """Examines the targets. Raises NotFound when one of them is not there and nothing tells why.
+    """Examines the targets. Raises NotFound when none of them is there and nothing tells why.
 
-    ``look`` brings the tokens of a pod, where the user asked for that; ``wanted`` are the codes of
-    the checks to run, if not all.
+    As with ``kubectl get``, one that is not there takes nothing from the others. ``look`` brings
+    the tokens of a pod, where the user asked for that; ``wanted`` are the codes of the checks to
+    run, if not all.
     """
     world.prepare(wants(targets, namespace))
-    return combine(
-        examine_target(target, namespace, world, look, wanted=wanted) for target in targets
-    )
+    parts: list[Report] = []
+    failed: list[SatokenError] = []
+    for target in targets:
+        try:
+            parts.append(examine_target(target, namespace, world, look, wanted=wanted))
+        except (NotFound, Forbidden, UsageError) as error:
+            failed.append(error)
+    if failed and not parts:
+        raise failed[0]
+    return combine(parts)._replace(failed=tuple(failed))
 
 
 def diagnose_objects(

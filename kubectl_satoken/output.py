@@ -8,7 +8,7 @@ from .checks import Evidence, Finding, all_checks
 from .cli import PROG
 from .diagnosis import Cause, Name, Report, Swept, Token
 from .env import Env
-from .errors import visible
+from .errors import redact, visible
 from .world import KINDS, Object
 
 WIDTH = 80
@@ -82,6 +82,7 @@ def report_object(report: Report) -> Object:
             {"code": skip.code or None, "what": skip.what, "why": skip.why}
             for skip in report.skipped
         ],
+        "failed": [redact(error.message) for error in report.failed],
         "checked": report.checked,
         **({"swept": swept_object(report.swept)} if report.swept else {}),
     }

@@ -361,6 +361,12 @@ def finish(
     write(report, args, env, places)
     if baseline is not None:
         tell_gone(report, baseline, env)
+    if report.failed:
+        from ..cli import fail
+
+        for error in report.failed:
+            fail(error, env)
+        return ExitStatus.FAILED
     if any(cause.finding.severity in FAIL_ON[args.fail_on] for cause in report.causes):
         return ExitStatus.FINDINGS
     if args.strict and report.skipped:

@@ -99,6 +99,20 @@ def test_several_targets(words: list[str], targets: list[str], run: Run) -> None
     assert [f"{one['kind']}/{one['name']}" for one in report["targets"]] == targets
 
 
+def test_one_of_several_that_is_not_there_takes_nothing_from_the_others(run: Run) -> None:
+    shop = ["-n", "shop", "-f", str(SHOP)]
+    done = run("doctor", "pod/nope", "pod/api-0", *shop)
+    assert done.status == 3
+    assert "ok: pod/api-0 has a working token" in done.stdout
+    assert done.stderr == 'error: pods "nope" not found\n'
+    report = run("doctor", "pod/api-0", "pod/nope", *shop, "-o", "json").object
+    assert [one["name"] for one in report["targets"]] == ["api-0"]
+    assert report["failed"] == ['pods "nope" not found']
+    none = run("doctor", "pod/nope", "pod/nix", *shop)
+    assert (none.status, none.stdout) == (3, "")
+    assert none.stderr == 'error: pods "nope" not found\n'
+
+
 @pytest.mark.parametrize("flag", [["-n", "pay"], ["-npay"], ["--namespace=pay"]], ids=" ".join)
 def test_the_namespace(flag: list[str], run: Run) -> None:
     done = run("doctor", "deploy/ledger", *flag, "-f", SHOP)
