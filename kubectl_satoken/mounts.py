@@ -183,6 +183,15 @@ def within(path: str, sub_path: str) -> bool:
     return f"{posixpath.normpath(path)}/".startswith(f"{whole}/")
 
 
+def renewed_after(lifetime: float) -> float:
+    """The age, in seconds, at which the kubelet fetches a token of that lifetime anew.
+
+    When 80 % of its life or a day have passed (pkg/kubelet/token/token_manager.go); it looks about
+    once a minute, which is for the caller to add.
+    """
+    return min(lifetime * 0.8, 24 * 3600)
+
+
 def default_mount(container: Object) -> Object | None:
     """The mount that lies on the default path of a container.
 

@@ -110,12 +110,17 @@ def probe(pod: Object, world: World, prober: Prober, skipped: list[Skipped]) -> 
     if not is_live(pod) or finished(pod):
         return
     running = running_containers(pod)
+    files = chosen(token_files(pod))
     for container in containers(pod):
         name = container["name"]
-        file = next((one for one in chosen(token_files(pod)) if one.container == name), None)
-        if file is None and default_mount(container) is None:
+        file = next((one for one in files if one.container == name), None)
+        mount = default_mount(container)
+        if file is not None:
+            path = file.path
+        elif mount is not None:
+            path = mount["mountPath"] + "/token"
+        else:
             continue
-        path = file.path if file else default_mount(container)["mountPath"] + "/token"  # type: ignore[index]
         if name not in running:
             skipped.append(Skipped("", "probe", f"container {name}", "it does not run"))
             continue

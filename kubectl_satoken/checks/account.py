@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ..fixes import dumps, kubectl, patch_pod, restart
-from ..mounts import account_of, api_tokens, is_mirror
+from ..mounts import account_of, api_tokens, is_mirror, renewed_after
 from ..rbac import bindings_of, once
 from ..times import seconds, words
 from ..workloads import (
@@ -386,10 +386,7 @@ def sa_deleted_after_pod(pod: Object, world: World) -> Iterator[Finding]:
     )
 
 
-# The kubelet fetches a token anew when 80 % of its life, or a day, have passed, looks once in a
-# sync period, and keeps what it has until then (pkg/kubelet/token/token_manager.go).
-REFRESH_SHARE = 0.8
-REFRESH_AT_MOST = 24 * 3600
+# the kubelet looks once in a sync period whether a token is to be renewed
 REFRESH_SLACK = 180
 
 
@@ -422,7 +419,7 @@ def sa_recreated_token_stale(pod: Object, world: World) -> Iterator[Finding]:
     if not made:
         return
     lifetime = min(file.lifetime or 0 for file in tokens)
-    refreshed = min(lifetime * REFRESH_SHARE, REFRESH_AT_MOST) + REFRESH_SLACK
+    refreshed = renewed_after(lifetime) + REFRESH_SLACK
     age = world.now() - seconds(made)
     # most accounts are old, and then it does not matter when the pod was made
     if age > refreshed or not made_before(pod, made):

@@ -5,10 +5,11 @@ it. There is one only where the user asked for it, by --verify or --probe.
 """
 
 from collections.abc import Iterator
+from functools import cache
 
 from ..admission import ROOT_CA_CONFIG_MAP, TOKEN_MOUNT_PATH
 from ..fixes import kubectl, patch_pod, restart
-from ..mounts import same_place
+from ..mounts import renewed_after, same_place
 from ..server import api_audiences
 from ..times import lifetime, words
 from ..token import LEGACY_ISSUER, audiences, bound
@@ -19,6 +20,7 @@ from . import Evidence, Finding, Fix, at, check, registry
 LEEWAY = 60
 
 
+@cache
 def reason_of(error: str) -> str:
     """Our name for why the API server refuses a token, from what it says; empty if it is new.
 
@@ -50,6 +52,11 @@ def said(token: Object, name: str) -> Evidence | None:
         if reason_of(one["error"]) == name:
             return at(token, f"the API server, by {one['by']}", one["error"], here=True)
     return None
+
+
+def besides(words_of: Evidence | None) -> list[Evidence]:
+    """The API server's words, if there are any, where the fault itself lies in a claim."""
+    return [words_of._replace(here=False)] if words_of else []
 
 
 def pod_of(token: Object, world: World) -> Object | None:
@@ -107,7 +114,7 @@ def token_expired(token: Object, world: World) -> Iterator[Finding]:
     yield Finding(
         f"the token has expired{ago}",
         here,
-        (here, *([words_of._replace(here=False)] if words_of else [])),
+        (here, *besides(words_of)),
         anew(
             token, world, "make the pod anew; see to it that the file is read again by the program"
         ),
@@ -202,8 +209,7 @@ def token_sa_recreated(token: Object, world: World) -> Iterator[Finding]:
     evidence = [here]
     if account:
         evidence.append(at(account, "metadata.uid", uid))
-    if words_of:
-        evidence.append(words_of._replace(here=False))
+    evidence += besides(words_of)
     yield Finding(
         f"the token is for an earlier serviceaccount {token['account']}, made again since",
         here,
@@ -271,8 +277,7 @@ def token_bound_pod_recreated(token: Object, world: World) -> Iterator[Finding]:
     evidence = [here]
     if pod is not None:
         evidence.append(at(pod, "metadata.uid", pod["metadata"].get("uid")))
-    if words_of:
-        evidence.append(words_of._replace(here=False))
+    evidence += besides(words_of)
     yield Finding(
         f"the token is bound to an earlier pod {token['metadata']['name']}",
         here,
@@ -335,7 +340,7 @@ def token_wrong_audience(token: Object, world: World) -> Iterator[Finding]:
     yield Finding(
         "the token is for another service than the API server",
         here,
-        (here, *([words_of._replace(here=False)] if words_of else [])),
+        (here, *besides(words_of)),
         anew(token, world, "take the audience out of the pod's volume, then make the pod anew"),
         certainty="certain" if words_of else "likely",
     )
@@ -422,7 +427,7 @@ def token_unknown_signing_key(token: Object, world: World) -> Iterator[Finding]:
     if words_of is None:
         return
     here = at(token, "header kid", (token.get("header") or {}).get("kid"), here=True)
-    evidence = [here, words_of._replace(here=False)]
+    evidence = [here, *besides(words_of)]
     try:
         keys = (world.text("/openid/v1/jwks") or {}).get("keys") or []
     except Unseen:
@@ -580,10 +585,7 @@ def token_malformed(token: Object, world: World) -> Iterator[Finding]:
     )
 
 
-# The kubelet renews a token after 80 % of its life or a day, and looks about once a minute
-# (pkg/kubelet/token/token_manager.go).
-RENEWED_AFTER = 0.8
-RENEWED_AT_LEAST = 24 * 3600
+# the kubelet looks about once a minute, and takes its time to write
 RENEWAL_SLACK = 300
 
 
@@ -608,7 +610,7 @@ def rotation_stalled(token: Object, world: World) -> Iterator[Finding]:
     if not file_of(token) or not asked or issued is None:
         return
     age = world.now() - issued
-    if age <= min(asked * RENEWED_AFTER, RENEWED_AT_LEAST) + RENEWAL_SLACK:
+    if age <= renewed_after(asked) + RENEWAL_SLACK:
         return
     here = at(token, "claim iat", f"{words(age)} ago", here=True)
     yield Finding(
