@@ -208,7 +208,8 @@ def test_no_token_and_no_secret_is_in_a_snapshot(words: str, stage: Stage) -> No
         text = snapshot(stage, *filter(None, [words]), "-n", stage.namespace, *claims).read_text()
         for value in [*secrets_of(stage), *token.split(".")]:
             assert value not in text
-        assert "eyJ" not in text.replace(token.split(".")[0], "")
+        # Two parts and a dot: the base64 of a certificate holds an "eyJ" now and then.
+        assert not re.search(r"eyJ[\w-]+\.", text)
         assert "kube-root-ca.crt" in text or words.startswith("secret") or words.startswith("sa")
         if claims:
             (found,) = [
