@@ -75,7 +75,7 @@ def command_of(verb: str) -> Any:
     """The module of a verb: HELP, DESCRIPTION, EPILOG, add_arguments and run."""
     from importlib import import_module
 
-    return import_module(f".commands.{verb}", __package__)
+    return import_module(f".commands.{verb.replace('-', '_')}", __package__)
 
 
 def top_parser(prog: str = PROG) -> argparse.ArgumentParser:

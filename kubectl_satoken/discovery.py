@@ -44,12 +44,17 @@ def resources(api: "Api") -> list[Kind]:
 
     Says on stderr which parts of the API did not answer. Raises ApiError and Unreachable.
     """
+    return [each.kind for each in types(api)]
+
+
+def types(api: "Api") -> list[Type]:
+    """The same with what can be done with each, and its subresources."""
     found = remembered(api) or fetch(api)
     if found.failed:
         api.say(f"some resource types are not known, the server is out of {words(found.failed)}")
-    once: dict[tuple[str, str], Kind] = {}
+    once: dict[tuple[str, str], Type] = {}
     for each in found.types:
-        once.setdefault((each.kind.group, each.kind.plural), each.kind)
+        once.setdefault((each.kind.group, each.kind.plural), each)
     return list(once.values())
 
 
@@ -159,7 +164,16 @@ def aggregated(document: Object, found: Discovered) -> None:
                     namespaced = each.get("scope") == "Namespaced"
                     short = tuple(each.get("shortNames") or ())
                     type_ = Kind(kind, api_version, each["resource"], namespaced, short)
-                    found.types.append(Type(type_, each.get("singularResource") or kind.lower()))
+                    below = each.get("subresources") or ()
+                    singular = each.get("singularResource") or kind.lower()
+                    found.types.append(
+                        Type(
+                            type_,
+                            singular,
+                            tuple(each["verbs"]),
+                            tuple(one["subresource"] for one in below),
+                        )
+                    )
 
 
 def one_by_one(api: "Api", document: Object, found: Discovered) -> None:
@@ -178,12 +192,20 @@ def one_by_one(api: "Api", document: Object, found: Discovered) -> None:
         except ApiError:
             found.failed.append(api_version)
             continue
-        for each in listed.get("resources") or ():
+        listing = listed.get("resources") or ()
+        below: dict[str, list[str]] = {}
+        for each in listing:
+            plural, slash, subresource = each["name"].partition("/")
+            if slash:
+                below.setdefault(plural, []).append(subresource)
+        for each in listing:
             if "/" in each["name"] or not each.get("verbs"):
                 continue
             short = tuple(each.get("shortNames") or ())
             kind = Kind(each["kind"], api_version, each["name"], bool(each["namespaced"]), short)
-            found.types.append(Type(kind, each.get("singularName") or each["kind"].lower()))
+            singular = each.get("singularName") or each["kind"].lower()
+            subresources = tuple(below.get(each["name"], ()))
+            found.types.append(Type(kind, singular, tuple(each["verbs"]), subresources))
 
 
 # --- the cache ------------------------------------------------------------------------------------
@@ -217,8 +239,13 @@ def remembered(api: "Api") -> Discovered | None:
                 return None
             kept: dict[str, Any] = json.load(file)
         types = [
-            Type(Kind(str(a), str(b), str(c), d is True, tuple(map(str, e))), str(f))
-            for a, b, c, d, e, f in kept["types"]
+            Type(
+                Kind(str(a), str(b), str(c), d is True, tuple(map(str, e))),
+                str(f),
+                tuple(map(str, verbs)),
+                tuple(map(str, below)),
+            )
+            for a, b, c, d, e, f, verbs, below in kept["types"]
         ]
         return Discovered(types, [str(each) for each in kept["failed"]])
     except (OSError, ValueError, TypeError, KeyError):
@@ -230,7 +257,7 @@ def keep(api: "Api", found: Discovered) -> None:
     path = cache_file(api)
     if path is None:
         return
-    types = [[*each.kind, each.singular] for each in found.types]
+    types = [[*each.kind, *each[1:]] for each in found.types]
     draft = f"{path}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)

@@ -7,10 +7,15 @@ from .world import KINDS, Kind
 
 
 class Type(NamedTuple):
-    """A resource type, and the singular name that its author gave it."""
+    """A resource type, and the singular name that its author gave it.
+
+    ``verbs`` and ``subresources`` (``log``, ``scale``) are known of a server's types only.
+    """
 
     kind: Kind
     singular: str
+    verbs: tuple[str, ...] = ()
+    subresources: tuple[str, ...] = ()
 
 
 BUILT_IN = tuple(Type(kind, kind.kind.lower()) for kind in KINDS.values())

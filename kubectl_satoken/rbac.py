@@ -38,6 +38,16 @@ class Attributes(NamedTuple):
     path: str = ""
 
 
+class Question(NamedTuple):
+    """A request to be judged: what it asks, and in which namespace.
+
+    An empty namespace means all of them, or that what is asked for is in none.
+    """
+
+    namespace: str
+    asked: Attributes
+
+
 class Naming(NamedTuple):
     """A subject of a binding, and its place among the others."""
 

@@ -1,0 +1,99 @@
+"""The question that words on a command line ask of RBAC: VERB TYPE[.GROUP][/SUBRESOURCE] [NAME]."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .errors import UsageError
+from .kinds import Type, match
+from .rbac import Attributes, Question
+
+# Requests for one namespace by its name are in that namespace (RequestInfo of k8s.io/apiserver).
+IN_THE_NAMESPACE = ("get", "update", "patch", "delete")
+
+
+class Asked(NamedTuple):
+    """A question, how its words were read where that is not plain, and what is odd about it.
+
+    ``type`` is None for URLs and for what the server does not have.
+    """
+
+    question: Question
+    type: Type | None
+    notes: tuple[str, ...] = ()
+
+
+def parse(
+    words: Sequence[str],
+    types: Sequence[Type],
+    namespace: str,
+    *,
+    subresource: str = "",
+    everywhere: bool = False,
+) -> Asked:
+    """The question of VERB TYPE[.GROUP][/SUBRESOURCE] [NAME], VERB TYPE/NAME or VERB /URL.
+
+    ``TYPE/X`` is the subresource X where the type has one of that name, as RBAC and the messages of
+    the API server write it, else the object X. Types are found as kubectl finds them; one that the
+    server does not have is taken as it stands, as kubectl auth can-i does. Raises UsageError.
+    """
+    if not 2 <= len(words) <= 3 or not all(words):
+        raise UsageError(
+            "a question is VERB TYPE[.GROUP][/SUBRESOURCE] [NAME] or VERB /URL",
+            'as in "list pods", "create pods/exec web-6d4", "get /metrics"',
+        )
+    verb, what, name = words[0], words[1], words[2] if len(words) == 3 else ""
+    if what.startswith("/"):
+        if name or subresource:
+            raise UsageError(f"{what}: a URL has neither a name nor a subresource")
+        return Asked(Question("", Attributes(verb, path=what)), None)
+    notes: list[str] = []
+    word, slash, rest = what.partition("/")
+    found = match(types, word) if word not in ("*",) and not word.startswith("*.") else None
+    kind = next((one for one in types if one.kind == found), None) if found else None
+    if slash:
+        if not word or not rest or "/" in rest:
+            raise UsageError(f"{what}: must be TYPE, TYPE/SUBRESOURCE or TYPE/NAME")
+        below = kind.subresources if kind else ()
+        if rest in below or (kind is None and not name) or name:
+            if subresource and subresource != rest:
+                raise UsageError(f"{what}: the subresource is named twice, with {subresource}")
+            if not subresource:
+                notes.append(f"{what} is read as the subresource {rest} of {word}")
+            subresource = rest
+            if name == "" and rest in below:
+                notes[-1] += f" (of the object {rest}: {word} {rest})"
+        else:
+            name = rest
+    if kind is None:
+        resource, _, group = word.partition(".")
+        if resource != "*":
+            notes.append(f"the server doesn't have a resource type '{word}'")
+        asked = Attributes(verb, group, resource, subresource, name)
+        return Asked(Question("" if everywhere else namespace, asked), None, tuple(notes))
+    asked = Attributes(verb, kind.kind.group, kind.kind.plural, subresource, name)
+    where = namespace_of(asked, kind, "" if everywhere else namespace)
+    return Asked(Question(where, asked), kind, tuple(notes))
+
+
+def namespace_of(asked: Attributes, kind: Type, namespace: str) -> str:
+    """The namespace that such a request has for the authorizer: none for what is in none.
+
+    kubectl auth can-i sends the current one all the same, and then a RoleBinding there makes a
+    "yes" of what the API server refuses.
+    """
+    if kind.kind.namespaced:
+        return namespace
+    if kind.kind.plural == "namespaces" and not kind.kind.group and asked.name:
+        return asked.name if asked.verb in IN_THE_NAMESPACE else ""
+    return ""
+
+
+def in_words(question: Question) -> str:
+    """A question in a sentence: ``list deployments.apps in namespace shop``."""
+    namespace, asked = question
+    if asked.path:
+        return f"{asked.verb} {asked.path}"
+    what = asked.resource + (f".{asked.group}" if asked.group else "")
+    what += f"/{asked.subresource}" if asked.subresource else ""
+    name = f" {asked.name}" if asked.name else ""
+    return f"{asked.verb} {what}{name}" + (f" in namespace {namespace}" if namespace else "")
