@@ -12,7 +12,7 @@ from .errors import ExitStatus, SatokenError, UsageError, redact, visible
 PROG = "kubectl satoken"
 
 #: The verbs, each a module of the package commands with ``add_parser`` and ``run``.
-VERBS = ("doctor", "explain", "snapshot")
+VERBS = ("doctor", "can-i", "mint", "explain", "snapshot")
 
 DESCRIPTION = "Why a pod has no working service account token, and the fix."
 
@@ -92,8 +92,11 @@ def top_parser(prog: str = PROG) -> argparse.ArgumentParser:
 def boolean_words(argv: Sequence[str], one: argparse.ArgumentParser) -> list[str]:
     """The arguments with pflag's ``--flag=true`` and ``--flag=false`` as argparse knows them.
 
-    A flag set to false is left out: all of ours default to it. Raises UsageError for other values.
+    A flag set to false is left out: all of ours default to it. One whose value may be left out
+    (``Parser.set_defaults(bare={flag: value})``) gets that value, as it never takes the next word.
+    Raises UsageError for other values.
     """
+    bare: dict[str, str] = one.get_default("bare") or {}
     switches = {
         option
         for action in one._actions
@@ -105,7 +108,9 @@ def boolean_words(argv: Sequence[str], one: argparse.ArgumentParser) -> list[str
         if word == "--":
             return [*words, *argv[index:]]
         flag, equals, value = word.partition("=")
-        if not equals or flag not in switches:
+        if word in bare:
+            words.append(f"{word}={bare[word]}")
+        elif not equals or flag not in switches:
             words.append(word)
         elif value.lower() in ("true", "t", "1"):
             words.append(flag)

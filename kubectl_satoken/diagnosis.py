@@ -6,7 +6,7 @@ from typing import NamedTuple
 from .admission import ROOT_CA_CONFIG_MAP
 from .checks import STAGES, Finding, Skipped, examine, rank
 from .errors import Forbidden, NotFound, SatokenError, UsageError
-from .fixes import dumps, kubectl, quote
+from .fixes import dumps, kubectl, quote, satoken
 from .foreign import Foreign, foreign_tokens
 from .mounts import ACCOUNT_ANNOTATION, TOKEN_SECRET_TYPE, account_of, api_tokens, has_token
 from .rbac import USER_PREFIX, rights, user_of
@@ -368,7 +368,7 @@ def rights_of(item: Object, report: Report, world: World) -> Iterator[Rights]:
         except Unseen as error:
             unseen = error.what
         may.sort(key=lambda phrase: " everywhere " not in phrase)  # the widest first
-        ask = kubectl(world, namespace, "auth", "can-i", "--list", f"--as={user}")
+        ask = satoken(world, namespace, "can-i", f"sa/{account}", "--list")
         yield Rights(name, user, tuple(may), unseen, ask)
 
 

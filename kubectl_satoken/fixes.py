@@ -23,6 +23,14 @@ def kubectl(world: World, namespace: str, *words: str) -> str:
     return join(["kubectl", *world.flags, *scope, *words])
 
 
+def satoken(world: World, namespace: str, *words: str) -> str:
+    """A command line of ours; kubectl finds a plugin only where no flag stands before its name."""
+    from shlex import join
+
+    scope = ["-n", namespace] if namespace else []
+    return join(["kubectl", "satoken", *words, *scope, *world.flags])
+
+
 def dumps(value: Any) -> str:
     """JSON as short as it gets, for a command line."""
     return json.dumps(value, separators=(",", ":"))

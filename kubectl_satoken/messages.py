@@ -1887,6 +1887,9 @@ def next_commands(
         if where or namespace:
             words += ["-n", where or namespace]
         lines.append(join([*words, *flags]))
+    question = question_of(names)
+    if message.grant and question:
+        lines.append(join(["kubectl", "satoken", "can-i", *question, *flags]))
     for template in message.then:
         try:
             words = [word.format_map(names) for word in template.split()]
@@ -1897,6 +1900,23 @@ def next_commands(
             words = ["-n", where, *words]
         lines.append(join(["kubectl", *flags, *words]))
     return tuple(lines)
+
+
+def question_of(names: dict[str, str]) -> list[str]:
+    """What a 403 refused as the words of can-i; empty for what is not about a service account."""
+    if "account_namespace" not in names or "verb" not in names:
+        return []
+    account, home = names["account"], names["account_namespace"]
+    where = names.get("namespace", "")
+    target = f"sa/{account}" if where == home else f"sa/{home}:{account}"
+    if "path" in names:
+        return [target, names["verb"], names["path"]]
+    what, slash, sub = names["resource"].partition("/")
+    group = names.get("group", "")
+    words = [target, names["verb"], what + (f".{group}" if group else "") + slash + sub]
+    if "name" in names:
+        words.append(names["name"])
+    return [*words, *(("-n", where) if where else ("-A",))]
 
 
 def grant_commands(

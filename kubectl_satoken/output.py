@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Sequence
 
 from . import times
-from .checks import Evidence, Finding, all_checks
+from .checks import Evidence, Finding, Fix, all_checks
 from .cli import PROG
 from .diagnosis import Cause, Name, Report, Swept, Token
 from .env import Env
@@ -16,9 +16,10 @@ WIDTH = 80
 COLOURS = {"error": "31", "warning": "33", "hint": "36", "ok": "32", "note": "1"}
 
 
-def paint(word: str, colour: bool) -> str:
-    """A severity word, coloured if asked for."""
-    return f"\033[{COLOURS[word]}m{word}\033[0m" if colour else word
+def paint(word: str, colour: bool, text: str = "") -> str:
+    """A severity word, or another text, in its colour if asked for."""
+    text = text or word
+    return f"\033[{COLOURS[word]}m{text}\033[0m" if colour else text
 
 
 def report_object(report: Report) -> Object:
@@ -134,13 +135,19 @@ def finding_object(cause: Cause) -> Object:
     if finding.ignored is not None:
         result["ignored"] = finding.ignored._asdict()
     if finding.fix is not None:
-        result["fix"] = {
-            "summary": finding.fix.summary,
-            "commands": list(finding.fix.commands),
-            "recreates": finding.fix.recreates,
-        }
-        if finding.fix.manifest:
-            result["fix"]["manifest"] = finding.fix.manifest
+        result["fix"] = fix_object(finding.fix)
+    return result
+
+
+def fix_object(fix: Fix) -> Object:
+    """A fix for programs."""
+    result: Object = {
+        "summary": fix.summary,
+        "commands": list(fix.commands),
+        "recreates": fix.recreates,
+    }
+    if fix.manifest:
+        result["manifest"] = fix.manifest
     return result
 
 
@@ -173,7 +180,7 @@ def write_table(headers: Sequence[str], rows: Sequence[Sequence[str]], env: Env)
     """Writes a table as kubectl does: headers in capitals, columns apart, no lines."""
     from tabulate import tabulate
 
-    env.stdout.write(tabulate(rows, headers, tablefmt="plain") + "\n")
+    env.stdout.write(tabulate(rows, headers, tablefmt="plain", disable_numparse=True) + "\n")
 
 
 def write_report(report: Report, env: Env, *, colour: bool, wide: bool) -> None:

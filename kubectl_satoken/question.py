@@ -53,15 +53,13 @@ def parse(
     if slash:
         if not word or not rest or "/" in rest:
             raise UsageError(f"{what}: must be TYPE, TYPE/SUBRESOURCE or TYPE/NAME")
-        below = kind.subresources if kind else ()
-        if rest in below or (kind is None and not name) or name:
-            if subresource and subresource != rest:
+        is_subresource = rest in kind.subresources if kind else not name
+        if is_subresource and not name:
+            notes.append(f"{what} is read as the subresource; the object is {word} {rest}")
+        if is_subresource or name:
+            if subresource not in ("", rest):
                 raise UsageError(f"{what}: the subresource is named twice, with {subresource}")
-            if not subresource:
-                notes.append(f"{what} is read as the subresource {rest} of {word}")
             subresource = rest
-            if name == "" and rest in below:
-                notes[-1] += f" (of the object {rest}: {word} {rest})"
         else:
             name = rest
     if kind is None:

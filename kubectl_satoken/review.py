@@ -1,5 +1,7 @@
 """Asks the API server whether it takes a token, and whose it is."""
 
+from collections.abc import Sequence
+
 from .cluster import Api, connect
 from .credentials import Credentials, bearer
 from .errors import ApiError, Forbidden, Unauthorized
@@ -9,24 +11,36 @@ TOKEN_REVIEW = "/apis/authentication.k8s.io/v1/tokenreviews"
 SELF_SUBJECT_REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
-def review(api: Api, token: Sealed) -> Object:
+def with_token(api: Api, token: Sealed) -> Api:
+    """The same API server, as whoever a token is."""
+    # no client certificate and no impersonation: they would answer for the token
+    target = api.target._replace(credentials=Credentials(bearer(token)), impersonate=None)
+    return connect(target, api.env, api.verbosity)
+
+
+def review(api: Api, token: Sealed, audiences: Sequence[str] = ()) -> Object:
     """The API server's verdict: by, authenticated, user, uid, audiences, error.
 
     By TokenReview, which tells why a token is refused, or where that is forbidden by using the
     token to ask who it is, which tells only that. Raises ApiError when neither can be asked.
+
+    ``audiences`` are those that it must be for, one of them; the API server's own if empty. Of
+    others only a TokenReview tells.
     """
     try:
-        return by_token_review(api, token)
+        return by_token_review(api, token, audiences)
     except Forbidden:
+        if audiences:
+            raise
         return by_using_it(api, token)
 
 
-def by_token_review(api: Api, token: Sealed) -> Object:
+def by_token_review(api: Api, token: Sealed, audiences: Sequence[str] = ()) -> Object:
     """The verdict of a TokenReview, which needs the right to create tokenreviews."""
     body = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenReview",
-        "spec": {"token": token.reveal()},
+        "spec": {"token": token.reveal(), "audiences": [*audiences]},
     }
     status = api.request("POST", TOKEN_REVIEW, body).get("status") or {}
     user = status.get("user") or {}
@@ -41,12 +55,10 @@ def by_token_review(api: Api, token: Sealed) -> Object:
 
 def by_using_it(api: Api, token: Sealed) -> Object:
     """The verdict of a SelfSubjectReview made with the token, which needs no right."""
-    # no client certificate and no impersonation: they would answer for the token
-    target = api.target._replace(credentials=Credentials(bearer(token)), impersonate=None)
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     verdict: Object = {"by": "SelfSubjectReview", "authenticated": False, "audiences": []}
     try:
-        answer = connect(target, api.env, api.verbosity).request("POST", SELF_SUBJECT_REVIEW, body)
+        answer = with_token(api, token).request("POST", SELF_SUBJECT_REVIEW, body)
     except Unauthorized:
         return {**verdict, "user": "", "error": ""}
     except ApiError as error:

@@ -1,7 +1,6 @@
 """A role is bound to the service account, but a rule in it matches no request."""
 
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Any, NamedTuple
 
 from ..fixes import and_manifest, dumps, kubectl
@@ -18,6 +17,22 @@ from ..rbac import (
     rules_of,
     url_matches,
 )
+from ..rbac_words import (
+    FORMER_GROUPS,
+    POD_VERBS,
+    RESOURCES,
+    URL_VERBS,
+    VERBS,
+    any_words,
+    at_home,
+    homes,
+    is_cluster_scoped,
+    malformed_group,
+    right_resource,
+    right_subresources,
+    right_url,
+    right_verbs,
+)
 from ..selectors import selects
 from ..server import version_of
 from ..world import Object, Unseen, World
@@ -31,117 +46,6 @@ from .bindings import (
     stored,
     written,
 )
-
-# The resources of Kubernetes 1.36 (kubectl api-resources), with their short names after "/"; those
-# that are in no namespace end in "!".
-RESOURCES = {
-    "": "bindings componentstatuses/cs! configmaps/cm endpoints/ep events/ev limitranges/limits "
-    "namespaces/ns! nodes/no! persistentvolumeclaims/pvc persistentvolumes/pv! pods/po "
-    "podtemplates replicationcontrollers/rc resourcequotas/quota secrets serviceaccounts/sa "
-    "services/svc",
-    "admissionregistration.k8s.io": "mutatingadmissionpolicies! mutatingadmissionpolicybindings! "
-    "mutatingwebhookconfigurations! validatingadmissionpolicies! "
-    "validatingadmissionpolicybindings! validatingwebhookconfigurations!",
-    "apiextensions.k8s.io": "customresourcedefinitions/crd/crds!",
-    "apiregistration.k8s.io": "apiservices!",
-    "apps": "controllerrevisions daemonsets/ds deployments/deploy replicasets/rs statefulsets/sts",
-    "authentication.k8s.io": "selfsubjectreviews! tokenreviews!",
-    "authorization.k8s.io": "localsubjectaccessreviews selfsubjectaccessreviews! "
-    "selfsubjectrulesreviews! subjectaccessreviews!",
-    "autoscaling": "horizontalpodautoscalers/hpa",
-    "batch": "cronjobs/cj jobs",
-    "certificates.k8s.io": "certificatesigningrequests/csr! clustertrustbundles! "
-    "podcertificaterequests",
-    "coordination.k8s.io": "leases leasecandidates",
-    "discovery.k8s.io": "endpointslices",
-    "events.k8s.io": "events/ev",
-    "flowcontrol.apiserver.k8s.io": "flowschemas! prioritylevelconfigurations!",
-    "internal.apiserver.k8s.io": "storageversions!",
-    "networking.k8s.io": "ingressclasses! ingresses/ing ipaddresses/ip! networkpolicies/netpol "
-    "servicecidrs!",
-    "node.k8s.io": "runtimeclasses!",
-    "policy": "poddisruptionbudgets/pdb podsecuritypolicies/psp!",
-    "rbac.authorization.k8s.io": "clusterrolebindings! clusterroles! rolebindings roles",
-    "resource.k8s.io": "deviceclasses! devicetaintrules! resourceclaims resourceclaimtemplates "
-    "resourceslices!",
-    "scheduling.k8s.io": "priorityclasses/pc! podgroups workloads",
-    "storage.k8s.io": "csidrivers! csinodes! csistoragecapacities storageclasses/sc! "
-    "volumeattachments! volumeattributesclasses/vac!",
-    "storagemigration.k8s.io": "storageversionmigrations!",
-}
-# Groups that are none any more; what was in them is elsewhere since 1.22.
-FORMER_GROUPS = ("extensions",)
-
-# What some write for the core group, whose name is empty.
-NO_GROUPS = ("core", "v1", "core/v1", "api/v1", "/v1", "api")
-
-SUBRESOURCES = {
-    "nodes": "configz healthz log metrics pods proxy spec stats status",
-    "pods": "attach binding ephemeralcontainers eviction exec log portforward proxy resize status",
-    "services": "proxy status",
-    "serviceaccounts": "token",
-    "namespaces": "finalize status",
-    "deployments": "scale status",
-    "replicasets": "scale status",
-    "statefulsets": "scale status",
-    "replicationcontrollers": "scale status",
-    "certificatesigningrequests": "approval status",
-}
-# Those by which nothing is changed, nor run.
-HARMLESS = ("log", "metrics", "stats", "status")
-# What people write for them, and mean so.
-SUBRESOURCE_WORDS = {"logs": "log", "execute": "exec", "evictions": "eviction", "tokens": "token"}
-
-VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
-URL_VERBS = ("get", "head", "options", "post", "put", "patch", "delete")
-# Verbs that are words to no HTTP method, and right.
-OTHER_VERBS = (
-    "use",
-    "bind",
-    "escalate",
-    "impersonate",
-    "approve",
-    "sign",
-    "attest",
-    "proxy",
-    "redirect",
-    "request-serviceaccounts-token-audience",
-)
-READ = ("get", "list", "watch")
-# What people write, and mean so.
-VERB_WORDS = {
-    "read": READ,
-    "reads": READ,
-    "readonly": READ,
-    "read-only": READ,
-    "view": READ,
-    "write": ("create", "update", "patch", "delete"),
-    "edit": ("update", "patch"),
-    "modify": ("update", "patch"),
-    "change": ("update", "patch"),
-    "all": VERBS,
-    "any": VERBS,
-    "add": ("create",),
-    "new": ("create",),
-    "post": ("create",),
-    "put": ("update",),
-    "apply": ("create", "patch"),
-    "replace": ("update",),
-    "remove": ("delete",),
-    "describe": ("get",),
-    "show": ("get",),
-}
-
-
-# Actions on pods that are requests to a subresource.
-POD_VERBS = {
-    "log": ("pods/log", "get"),
-    "logs": ("pods/log", "get"),
-    "exec": ("pods/exec", "create"),
-    "attach": ("pods/attach", "create"),
-    "portforward": ("pods/portforward", "create"),
-    "port-forward": ("pods/portforward", "create"),
-}
 
 
 class Held(NamedTuple):
@@ -331,44 +235,6 @@ def list_patch(path: str, old: list[str], new: list[str]) -> Iterator[Object]:
         yield {"op": "remove", "path": f"{path}/{number}"}
 
 
-@cache
-def homes(resource: str) -> list[str]:
-    """The groups that have a resource of that name; empty for one that is not built in."""
-    return [group for group, text in RESOURCES.items() if resource in plain(text)]
-
-
-def plain(text: str) -> list[str]:
-    """The names in a line of the table."""
-    return [word.rstrip("!").partition("/")[0] for word in text.split()]
-
-
-def plural_of(word: str) -> str:
-    """The built-in resource that a singular name, a kind or a short name means; empty for none."""
-    lower = word.lower()
-    for text in RESOURCES.values():
-        for entry in text.split():
-            name, *short = entry.rstrip("!").split("/")
-            if lower in (name, *singulars(name), *short):
-                return name
-    return ""
-
-
-def singulars(name: str) -> tuple[str, ...]:
-    """What one of these may be called."""
-    if name.endswith("ies"):
-        return (name[:-3] + "y",)
-    return (name[:-1], name[:-2]) if name.endswith("es") else (name[:-1],)
-
-
-def is_cluster_scoped(resource: str, groups: list[str]) -> bool:
-    """Whether a built-in resource of one of these groups is in no namespace."""
-    return any(
-        word.endswith("!") and word.rstrip("!").partition("/")[0] == resource
-        for group in groups
-        for word in RESOURCES.get(group, "").split()
-    )
-
-
 def words_in(rule: Object, field: str) -> list[str]:
     """A list of a rule."""
     return rule.get(field) or []
@@ -474,36 +340,6 @@ def wrong_group(held: Held) -> Wrong | None:
     return Wrong(entries, text, {**rule, "apiGroups": useful or right_groups}, meant)
 
 
-def malformed_group(group: str, homes_of_resources: list[str]) -> tuple[str, ...] | None:
-    """The groups that were meant by something that is none; None for what may be one."""
-    name, slash, _ = group.partition("/")
-    if group in NO_GROUPS:
-        # some write v1 for apps/v1
-        return ("",) if "" in homes_of_resources else tuple(homes_of_resources[:1]) or ("",)
-    if slash:
-        return (name,)
-    if "*" in group or group != group.lower() or group != group.strip():
-        name = group.strip().lower()
-        return (name,) if name in RESOURCES else tuple(homes_of_resources[:1])
-    return None
-
-
-def any_words(groups: list[str]) -> bool:
-    """Whether a group takes what it is told: metrics are called as their authors like."""
-    return any(group.endswith(".metrics.k8s.io") for group in groups)
-
-
-def at_home(resource: str, groups: list[str]) -> list[str]:
-    """Those of the groups that have the resource; all that there are for one that is not built in.
-
-    ``*`` stands for a group that only a rule with ``*`` can mean.
-    """
-    its = homes(resource.partition("/")[0])
-    if "*" in groups:
-        return its or ["satoken.example"]
-    return [group for group in groups if group in its] if its else groups
-
-
 def first_name(rule: Object) -> str:
     """One of the names that a rule is limited to, if it is."""
     return next(iter(words_in(rule, "resourceNames")), "")
@@ -564,40 +400,6 @@ def wrong_resource(held: Held) -> Wrong | None:
     return Wrong(entries, text, {**rule, **fields}, meant, certainty=certainty)
 
 
-def right_resource(
-    resource: str, built_in: bool, any_group: bool = False
-) -> tuple[str, bool] | None:
-    """What a word in ``resources`` should be, and whether that is sure; None for what may be right.
-
-    ``any_group`` says that custom resources are meant as well (``apiGroups: ["*"]``), so that a
-    word is no misspelling because it looks like a built-in one. The name of a custom resource is a
-    DNS label in lower case, too (apiextensions validation).
-    """
-    main, slash, sub = resource.partition("/")
-    if main == "*" or homes(main):
-        return None
-    rest = f"/{sub}" if slash else ""
-    in_group = main in RESOURCES or main in NO_GROUPS or "." in main
-    if slash and in_group and (plural := plural_of(sub.partition("/")[0])):
-        return plural, True  # apps/deployments
-    name = main.strip().partition(".")[0]
-    if main != main.lower() or main != main.strip() or "." in main:
-        plural = plural_of(name) if built_in or "." in main else ""
-        guess = name.lower() if name.endswith("s") else f"{name.lower()}s"
-        return (plural or guess) + rest, bool(plural)
-    if not built_in:
-        return None
-    if plural := plural_of(main):
-        return plural + rest, True
-    if any_group:
-        return None
-    from difflib import get_close_matches
-
-    every = [name for text in RESOURCES.values() for name in plain(text)]
-    near = get_close_matches(main, every, 1, 0.85)
-    return (near[0] + rest, False) if near else None
-
-
 @check("SAT510", on="ServiceAccount", severity="warning", stage="access")
 def rbac_subresource_missing(account: Object, world: World) -> Iterator[Finding]:
     """A rule names a subresource that is none, or `pods/*`, which matches nothing.
@@ -649,25 +451,6 @@ def wrong_subresource(held: Held) -> Wrong | None:
         return None
     resources = replaced(words_in(rule, "resources"), changes)
     return Wrong(entries, text, {**rule, "resources": resources}, meant)
-
-
-def right_subresources(main: str, sub: str) -> tuple[str, ...]:
-    """What is meant by a subresource that is none; empty for what may be one."""
-    known = SUBRESOURCES.get(main, "").split()
-    if sub == "*":
-        if main == "*":
-            return ("*",)
-        # those that show and change nothing; who needs another has to say so
-        harmless = [one for one in known if one in HARMLESS] or known[:1] or ["status"]
-        return tuple(f"{main}/{one}" for one in harmless)
-    if not known or sub in known or sub == "finalizers":
-        return ()
-    word = SUBRESOURCE_WORDS.get(sub, sub.replace("-", "").lower())
-    if word not in known:
-        from difflib import get_close_matches
-
-        word = next(iter(get_close_matches(word, known, 1, 0.8)), "")
-    return (f"{main}/{word}",) if word else ()
 
 
 # --- names and verbs ------------------------------------------------------------------------------
@@ -828,25 +611,6 @@ def wrong_verbs(held: Held) -> Wrong | None:
     )
 
 
-def right_verbs(
-    verb: str, right: tuple[str, ...], built_in: bool
-) -> tuple[tuple[str, ...], bool] | None:
-    """The verbs that are meant by something that is none, and whether that is sure."""
-    if verb in right or verb in OTHER_VERBS or ":" in verb:
-        return None
-    words = [word for word in verb.replace(",", " ").lower().split() if word]
-    if words and all(word in right for word in words):
-        return tuple(words), True  # GET, or several in one string
-    if not built_in:
-        return None
-    if right is VERBS and verb.lower() in VERB_WORDS:
-        return VERB_WORDS[verb.lower()], True
-    from difflib import get_close_matches
-
-    near = get_close_matches(verb.lower(), right, 1, 0.75)
-    return (tuple(near), False) if near else None
-
-
 # --- what a RoleBinding cannot give ---------------------------------------------------------------
 
 
@@ -984,18 +748,6 @@ def corrected_urls(rule: Object) -> Object:
     """A rule with its URLs as they should be."""
     urls = [right_url(url) for url in words_in(rule, "nonResourceURLs")]
     return {**rule, "nonResourceURLs": list(dict.fromkeys(urls))}
-
-
-def right_url(url: str) -> str:
-    """What a URL of a rule should be: a path, with ``*`` at its end only."""
-    if url == "*":
-        return url
-    path = url
-    if "://" in path:
-        path = path.partition("://")[2].partition("/")[2]
-    path = "/" + path.removeprefix("/")
-    head, star, rest = path.partition("*")
-    return head + star if rest.strip("*") else path
 
 
 @check("SAT514", on="ServiceAccount", severity="warning", stage="access")

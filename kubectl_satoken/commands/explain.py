@@ -2,11 +2,11 @@
 
 import argparse
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..cli import PROG
 from ..env import Env
-from ..errors import ExitStatus, ManifestError, UsageError, redact
+from ..errors import ExitStatus, UsageError, redact
 
 if TYPE_CHECKING:
     from ..checks import Check
@@ -47,7 +47,6 @@ Examples:
 # The flags of kubectl that name a cluster. No cluster is asked; the lines to run next repeat them.
 SCOPE = ("kubeconfig", "context", "cluster", "server")
 
-PIECE = 1 << 16  # characters of a line that are looked at in one go
 BLOCK = 1 << 18  # characters of lines that are looked at together
 MOST = 1000  # different texts that are remembered
 SHOWN = 5  # texts and commands that are shown of one rule
@@ -90,6 +89,8 @@ def run(args: argparse.Namespace, env: Env) -> int:
     if files:
         if len(files) - len(args.files) < len(words):
             raise UsageError("a code or a text and a log exclude each other")
+        from ..logs import lines_of
+
         return search(lines_of(files, env), args, env)
     if not words:
         if args.output:
@@ -208,49 +209,6 @@ def requoted(text: str) -> str:
     return re.sub(
         r"\b(User|resource|API group|in the namespace|path) (\S*)(?=[ :]|$)", r'\1 "\2"', text
     )
-
-
-def lines_of(files: list[str], env: Env) -> Iterator[str]:
-    """The lines of logs, one after the other; a very long one in pieces. Raises ManifestError."""
-    for name in files:
-        if name == "-":
-            if env.stdin.isatty():
-                env.stderr.write("paste the text, end with Ctrl-D\n")
-            reconfigure = getattr(env.stdin, "reconfigure", None)
-            if reconfigure is not None:
-                reconfigure(errors="replace")
-            yield from pieces(env.stdin)
-            continue
-        try:
-            with open(name, encoding="utf-8", errors="replace") as file:
-                yield from pieces(file)
-        except OSError as error:
-            raise ManifestError(
-                f"cannot read {name}: {(error.strerror or str(error)).lower()}"
-            ) from error
-
-
-def pieces(stream: TextIO) -> Iterator[str]:
-    """The lines of a stream; one that is very long in pieces that end between words.
-
-    So a token is never cut in two, of which the second half would not look like one.
-    """
-    rest = ""
-    while True:
-        piece = stream.readline(PIECE)
-        if not piece:
-            break
-        if piece.endswith("\n") or len(piece) < PIECE:  # the last line may have no end
-            yield rest + piece.rstrip("\r\n")
-            rest = ""
-            continue
-        head, space, tail = (rest + piece).rpartition(" ")
-        if space:
-            yield head
-        # a word of this length is no message
-        rest = tail if len(tail) < PIECE else ""
-    if rest:
-        yield rest
 
 
 class Found(NamedTuple):

@@ -11,7 +11,8 @@ import jsonschema
 import pytest
 
 from kubectl_satoken.checks import all_checks
-from kubectl_satoken.commands.explain import PIECE, messages_reference, pieces
+from kubectl_satoken.commands.explain import messages_reference
+from kubectl_satoken.logs import PIECE, pieces
 from kubectl_satoken.messages import MESSAGES
 from tests.conftest import ROOT, Run
 
@@ -171,8 +172,35 @@ def test_the_flags_of_this_call_are_repeated(run: Run) -> None:
     flags = ["--context", "prod eu", "--kubeconfig=/k", "-s", "https://a:1"]
     report = run("explain", FORBIDDEN, "-o", "json", *flags).object
     scope = "--kubeconfig /k --context 'prod eu' --server https://a:1"
-    assert report["matches"][0]["next"] == [f"kubectl satoken doctor sa/web -n shop {scope}"]
+    assert report["matches"][0]["next"] == [
+        f"kubectl satoken doctor sa/web -n shop {scope}",
+        f"kubectl satoken can-i sa/web list pods -n shop {scope}",
+    ]
     assert report["matches"][0]["grant"][0].startswith(f"kubectl {scope} -n shop create role ")
+
+
+@pytest.mark.parametrize(
+    ("refused", "question"),
+    [
+        (
+            'cannot get resource "pods/log" in API group "" in the namespace "shop"',
+            "sa/web get pods/log -n shop",
+        ),
+        (
+            'cannot patch resource "deployments/scale" in API group "apps" in the namespace "pay"',
+            "sa/shop:web patch deployments.apps/scale -n pay",
+        ),
+        (
+            'cannot list resource "nodes" in API group "" at the cluster scope',
+            "sa/shop:web list nodes -A",
+        ),
+        ('cannot get path "/metrics"', "sa/shop:web get /metrics"),
+    ],
+)
+def test_what_was_forbidden_is_asked_next(refused: str, question: str, run: Run) -> None:
+    text = f'x is forbidden: User "system:serviceaccount:shop:web" {refused}'
+    (match,) = run("explain", text, "-o", "json").object["matches"]
+    assert f"kubectl satoken can-i {question}" in match["next"]
 
 
 def test_the_namespace_of_this_call_stands_in_for_one_that_is_not_named(run: Run) -> None:
@@ -259,14 +287,14 @@ def test_an_interrupt_prints_what_was_found(run: Run, monkeypatch: pytest.Monkey
         yield FORBIDDEN
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kubectl_satoken.commands.explain.pieces", interrupted)
+    monkeypatch.setattr("kubectl_satoken.logs.pieces", interrupted)
     assert run("explain", "-").stdout.startswith("rbac-not-granted: ")
 
     def at_once(stream: object) -> Iterator[str]:
         raise KeyboardInterrupt
         yield ""
 
-    monkeypatch.setattr("kubectl_satoken.commands.explain.pieces", at_once)
+    monkeypatch.setattr("kubectl_satoken.logs.pieces", at_once)
     assert run("explain", "-").status == 130
 
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubectl_satoken.checks.rules import RESOURCES
 from kubectl_satoken.cluster import Api
 from kubectl_satoken.errors import NotFound
 from kubectl_satoken.manifests import ManifestWorld
 from kubectl_satoken.rbac import Attributes, allows, grants, groups_of, is_subject, user_of
+from kubectl_satoken.rbac_words import RESOURCES
 from tests.cluster import Cluster
 from tests.scenarios import Stage
 

@@ -1,0 +1,268 @@
+"""Asks the API server what a service account may do, in the best way that the user may.
+
+The answer is the authorizers' own, of which RBAC is only one, so it is computed from RBAC objects
+only where nobody may ask.
+"""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from .cluster import Api, connect
+from .errors import ApiError, Forbidden, NotFound, TooOld, Unauthorized, UsageError
+from .kubeconfig import Impersonation
+from .rbac import Question, allows, grants, groups_of, user_of
+from .review import with_token
+from .world import Object, Unseen, World
+
+REVIEWS = "/apis/authorization.k8s.io/v1"
+
+
+class Answer(NamedTuple):
+    """What is said to a question: allowed or not, or only under conditions; why; who says so.
+
+    ``denied`` is a no that no other authorizer can turn into a yes. ``error`` is what went wrong on
+    the way to the answer (a missing role), which need not concern it.
+    """
+
+    allowed: bool
+    via: str
+    reason: str = ""
+    error: str = ""
+    denied: bool = False
+    conditional: bool = False
+
+
+class Account(NamedTuple):
+    """A service account by namespace and name."""
+
+    namespace: str
+    name: str
+
+    @property
+    def user(self) -> str:
+        """Its user name."""
+        return user_of(self.namespace, self.name)
+
+
+class Asker:
+    """Asks about one account, or (None) about the user; each way that is refused is tried once."""
+
+    def __init__(
+        self, api: Api | None, world: World, account: Account | None, via: str = ""
+    ) -> None:
+        self.api = api
+        self.world = world
+        self.account = account
+        self.via = via
+        #: the ways that the user may not go, and what was said
+        self.refused: dict[str, str] = {}
+        self.as_account: Api | None = None
+
+    def ask(self, question: Question) -> Answer:
+        """The answer. Raises Forbidden when no way is open, and ApiError."""
+        if self.account is None:
+            return self.own(question)
+        ways = [self.via] if self.via else ["review", "impersonation", "rbac"]
+        for way in ways:
+            if way == "token":
+                return self.by_token(question)
+            if way == "rbac" or self.api is None:
+                return self.computed(question)
+            steps: dict[str, Callable[[Api, Question], Answer | None]] = {
+                "review": self.reviewed,
+                "impersonation": self.impersonated,
+            }
+            answer = steps[way](self.api, question)
+            if answer is not None:
+                return answer
+        why = "; ".join(f"by {way}: {text}" for way, text in self.refused.items())
+        raise Forbidden(f"the API server cannot be asked that way: {why}", "leave --via out")
+
+    def own(self, question: Question) -> Answer:
+        """What the user may do, as kubectl auth can-i asks."""
+        if self.api is None:
+            raise UsageError("me is the user of a cluster, not of files")
+        return review(self.api, "selfsubjectaccessreviews", "SelfSubjectAccessReview", question)
+
+    def reviewed(self, api: Api, question: Question) -> Answer | None:
+        """The answer of a SubjectAccessReview, or of a local one; None where both are refused.
+
+        A review knows nothing of the user but what it is told, so the groups of a service account
+        have to be named.
+        """
+        assert self.account is not None
+        subject = {"user": self.account.user, "groups": list(groups_of(self.account.namespace))}
+        if "SubjectAccessReview" not in self.refused:
+            try:
+                return review(api, "subjectaccessreviews", "SubjectAccessReview", question, subject)
+            except (Forbidden, NotFound, TooOld) as error:
+                self.refused["SubjectAccessReview"] = error.message
+        if not question.namespace:
+            return None
+        way = f"LocalSubjectAccessReview in {question.namespace}"
+        if way not in self.refused:
+            path = f"namespaces/{question.namespace}/localsubjectaccessreviews"
+            try:
+                return review(api, path, "LocalSubjectAccessReview", question, subject)
+            except (Forbidden, NotFound, TooOld) as error:
+                self.refused[way] = error.message
+        return None
+
+    def impersonated(self, api: Api, question: Question) -> Answer | None:
+        """The answer to the account itself, whom the user plays; None where that is refused."""
+        way = "impersonation"
+        if way in self.refused:
+            return None
+        played = self.play()
+        if played is None:
+            self.refused[way] = "you play somebody else already (--as)"
+            return None
+        try:
+            answer = review(played, "selfsubjectaccessreviews", "SelfSubjectAccessReview", question)
+        except (Forbidden, NotFound, TooOld) as error:
+            self.refused[way] = error.message
+            return None
+        return answer._replace(via="impersonated SelfSubjectAccessReview")
+
+    def play(self) -> Api | None:
+        """The API server as the account, by impersonation; None when that is taken.
+
+        The API server adds the groups of a service account by itself.
+        """
+        assert self.api is not None
+        assert self.account is not None
+        if self.api.target.impersonate is not None:
+            return None
+        if self.as_account is None:
+            target = self.api.target._replace(impersonate=Impersonation(self.account.user))
+            self.as_account = connect(target, self.api.env, self.api.verbosity)
+        return self.as_account
+
+    def by_token(self, question: Question) -> Answer:
+        """The answer to a token of the account."""
+        api = self.account_api("token")
+        answer = review(api, "selfsubjectaccessreviews", "SelfSubjectAccessReview", question)
+        return answer._replace(via="SelfSubjectAccessReview with a token of the account")
+
+    def account_api(self, way: str) -> Api:
+        """The API server as the account: by impersonation, or with a token.
+
+        The token is made for this and thrown away. Raises Forbidden, NotFound and ApiError.
+        """
+        assert self.account is not None
+        assert self.api is not None
+        if way == "token" and self.as_account is None:
+            from .mint import request_token
+
+            token = request_token(self.api, *self.account, seconds=600).token
+            self.as_account = with_token(self.api, token)
+        if way == "impersonation" and self.play() is None:
+            raise Forbidden("you play somebody else already (--as)")
+        assert self.as_account is not None
+        return self.as_account
+
+    def computed(self, question: Question) -> Answer:
+        """The answer by RBAC objects alone. Raises Forbidden when too few of them can be seen."""
+        assert self.account is not None
+        found, unseen = granting(self.world, self.account, question)
+        if not found and unseen:
+            why = "; ".join(dict.fromkeys(f"{one.what}: {one.why}" for one in unseen))
+            what = "nobody may ask the API server for you, and"
+            if self.via or self.api is None:
+                what = "it cannot be computed:"
+            hint = ""
+            if self.api is not None:
+                hint = (
+                    "ask for the right to create subjectaccessreviews.authorization.k8s.io, or to "
+                    f"impersonate serviceaccount {self.account.name}"
+                )
+            raise Forbidden(f"{what} not all that counts could be seen: {why}", hint)
+        return Answer(bool(found), "RBAC objects")
+
+
+def review(
+    api: Api, path: str, kind: str, question: Question, subject: Object | None = None
+) -> Answer:
+    """Puts a question to the API server. Raises ApiError."""
+    spec = {**(subject or {}), **attributes_of(question)}
+    body: Object = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
+    if kind == "LocalSubjectAccessReview":
+        body["metadata"] = {"namespace": question.namespace}
+    status = api.request("POST", f"{REVIEWS}/{path}", body).get("status") or {}
+    allowed, denied = bool(status.get("allowed")), bool(status.get("denied"))
+    return Answer(
+        allowed,
+        kind,
+        status.get("reason") or "",
+        status.get("evaluationError") or "",
+        denied,
+        # KEP-5681: neither, but a chain of sets of conditions on what the request carries
+        not allowed and not denied and any(key.startswith("condition") for key in status),
+    )
+
+
+def attributes_of(question: Question) -> Object:
+    """A question as a review has it."""
+    namespace, asked = question
+    if asked.path:
+        return {"nonResourceAttributes": {"verb": asked.verb, "path": asked.path}}
+    fields = {
+        "namespace": namespace,
+        "verb": asked.verb,
+        "group": asked.group,
+        "resource": asked.resource,
+        "subresource": asked.subresource,
+        "name": asked.name,
+    }
+    return {"resourceAttributes": {key: value for key, value in fields.items() if value}}
+
+
+class Granting(NamedTuple):
+    """A binding that allows what is asked: what it is, whom it names, what it refers to."""
+
+    binding: Object
+    number: int
+    role: Object
+    rule: int
+
+
+def granting(
+    world: World, account: Account, question: Question
+) -> tuple[list[Granting], list[Unseen]]:
+    """Every binding that allows it by RBAC, and what could not be looked at."""
+    found: list[Granting] = []
+    unseen: list[Unseen] = []
+    where = [question.namespace] if question.namespace else []
+    try:
+        for grant in grants(world, *account, where):
+            if grant.unseen is not None:
+                unseen.append(grant.unseen)
+            for number, rule in enumerate(grant.rules or []):
+                if allows([rule], question.asked):
+                    assert grant.role is not None
+                    found.append(Granting(grant.binding, grant.number, grant.role, number))
+                    break
+    except Unseen as error:
+        unseen.append(error)
+    return found, unseen
+
+
+def authorizer_of(reason: str) -> str:
+    """Who gave a reason, where it is not RBAC: the API server puts RBAC's name before its own."""
+    return "" if not reason or re.match(r"RBAC: ", reason) else reason
+
+
+def user_name(api: Api) -> str:
+    """The name of the user, by SelfSubjectReview; empty where that is not to be had (before 1.28).
+
+    Raises Unauthorized.
+    """
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    try:
+        answer = api.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body)
+    except Unauthorized:
+        raise
+    except ApiError:
+        return ""
+    return str(((answer.get("status") or {}).get("userInfo") or {}).get("username") or "")

@@ -1,0 +1,340 @@
+"""can-i on a real API server: the answer is its own, whoever asks, and so are the reasons."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster import Cluster
+from tests.scenarios import Stage
+
+SIX = (Path(__file__).parent / "six_bindings.yaml").read_text()
+
+USERS = """
+apiVersion: v1
+kind: List
+items:
+- apiVersion: rbac.authorization.k8s.io/v1
+  kind: RoleBinding
+  metadata: {name: users-view, namespace: NS}
+  roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
+  subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: ci-view}]
+- apiVersion: rbac.authorization.k8s.io/v1
+  kind: RoleBinding
+  metadata: {name: users-edit, namespace: NS}
+  roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}
+  subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: ci-edit}]
+- apiVersion: rbac.authorization.k8s.io/v1
+  kind: RoleBinding
+  metadata: {name: users-admin, namespace: NS}
+  roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: admin}
+  subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: ci-admin}]
+"""
+
+
+class Asked:
+    """What can-i said: the answer as an object, the exit status, what it told besides."""
+
+    def __init__(self, stage: Stage, user: str, *words: str) -> None:
+        kubeconfig = stage.environ["KUBECONFIG"]
+        if user:
+            stage.environ["KUBECONFIG"] = str(stage.cluster.user(user))
+        try:
+            done = stage.satoken("can-i", *words, "-o", "json")
+        finally:
+            stage.environ["KUBECONFIG"] = kubeconfig
+        self.status, self.stderr, self.stdout = done.returncode, done.stderr, done.stdout
+        assert "Traceback" not in done.stderr
+        assert "a bug" not in done.stderr
+        self.answer: dict[str, Any] = json.loads(done.stdout) if done.stdout else {}
+
+    @property
+    def bindings(self) -> set[str]:
+        """The names of the bindings that grant it."""
+        return {one["binding"]["name"] for one in self.answer["grantedBy"]}
+
+
+@pytest.fixture(scope="module")
+def stage(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    stage = Stage(cluster, tmp_path_factory.mktemp("can-i"))
+    stage.open()
+    stage.kubectl("create", "namespace", f"{stage.namespace}-b")
+    for text in (SIX, USERS):
+        named = text.replace("NS", stage.namespace)
+        stage.kubectl("apply", "-f", "-", stdin=named)
+    user = f"system:serviceaccount:{stage.namespace}:app"
+    stage.until(f"kubectl auth can-i get pods/log -n $NS --as={user}")
+    yield stage
+    for kind, name in (("clusterrole", "six-nodes"), ("clusterrolebinding", "six-nodes")):
+        stage.kubectl("delete", kind, f"{stage.namespace}-{name}")
+    stage.kubectl("delete", "namespace", f"{stage.namespace}-b", "--wait=false")
+    stage.close()
+
+
+def namespaced(stage: Stage, *words: str) -> list[str]:
+    return [*words, "-n", stage.namespace]
+
+
+# --- the six bindings of which no other tool finds all --------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("question", "bindings"),
+    [
+        ("list pods", {"own", "user-form"}),
+        ("get configmaps web", {"names", "user-form"}),
+        ("get configmaps", {"user-form"}),
+        ("list nodes", {"NS-six-nodes"}),
+        ("get /metrics", {"NS-six-nodes"}),
+        ("create pods/exec", {"user-form"}),
+        ("create pods/exec web", {"user-form"}),
+    ],
+)
+def test_every_binding_that_grants_it_is_told(
+    question: str, bindings: set[str], stage: Stage
+) -> None:
+    asked = Asked(stage, "", *namespaced(stage, "sa/app", *question.split()))
+    assert (asked.status, asked.answer["allowed"]) == (0, True), asked.stdout
+    assert asked.bindings == {name.replace("NS", stage.namespace) for name in bindings}
+    assert asked.answer["via"] == "SubjectAccessReview"
+    assert asked.answer["otherAuthorizer"] is None
+    # the API server names one of them
+    assert any(f'"{name}' in asked.answer["reason"] for name in asked.bindings)
+
+
+def test_a_binding_in_another_namespace_counts_there(stage: Stage) -> None:
+    words = (f"sa/{stage.namespace}:app", "get", "secrets", "-n", f"{stage.namespace}-b")
+    asked = Asked(stage, "", *words)
+    assert (asked.status, asked.bindings) == (0, {"other-namespace"})
+    user = f"system:serviceaccount:{stage.namespace}:app"
+    assert Asked(stage, "", user, *words[1:]).answer == asked.answer
+
+
+def test_a_list_has_all_six(stage: Stage) -> None:
+    done = stage.satoken("can-i", "sa/app", "--list", "-A", "-n", stage.namespace, "-o", "json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    names = {rule["binding"]["name"] for rule in found["rules"]}
+    wanted = {"own", "other-namespace", "names", "user-form", f"{stage.namespace}-six-nodes"}
+    assert names >= wanted
+    assert found["complete"] is True
+    # the sixth gives nothing, and is what the review complains about
+    no = Asked(stage, "", *namespaced(stage, "sa/app", "list", "nodes", "-A")).answer
+    assert no["allowed"]
+    no = Asked(stage, "", *namespaced(stage, "sa/app", "delete", "nodes")).answer
+    assert not no["allowed"]
+
+
+def test_a_list_is_what_the_api_server_lists(stage: Stage) -> None:
+    """The rights by bindings and those by SelfSubjectRulesReview are the same."""
+
+    def rights(*words: str) -> set[tuple[str, ...]]:
+        done = stage.satoken("can-i", "sa/app", "--list", *namespaced(stage, *words), "-o", "json")
+        assert done.returncode == 0, done.stderr
+        found = set()
+        for rule in json.loads(done.stdout)["rules"]:
+            for verb in rule["verbs"]:
+                for url in rule.get("nonResourceURLs") or []:
+                    # a RoleBinding gives no URLs
+                    if rule.get("namespace") is None:
+                        found.add((verb, url))
+                for group in rule.get("apiGroups") or []:
+                    for resource in rule.get("resources") or []:
+                        names = tuple(rule.get("resourceNames") or [])
+                        found.add((verb, group, resource, *names))
+        return found
+
+    assert rights() == rights("--via=impersonation") == rights("--via=token")
+
+
+# --- who asks -------------------------------------------------------------------------------------
+
+IMPERSONATED = "impersonated SelfSubjectAccessReview"
+
+
+@pytest.mark.parametrize(
+    ("user", "via"),
+    [("ci-admin", "LocalSubjectAccessReview"), ("ci-edit", IMPERSONATED)],
+)
+@pytest.mark.parametrize(("question", "status"), [("list pods", 0), ("delete nodes", 1)])
+def test_a_user_of_the_namespace_gets_an_answer(
+    user: str, via: str, question: str, status: int, stage: Stage
+) -> None:
+    asked = Asked(stage, user, *namespaced(stage, "sa/app", *question.split()))
+    assert asked.status == status, asked.stdout + asked.stderr
+    # what is in no namespace cannot be asked by a local review
+    assert asked.answer["via"] == (IMPERSONATED if "nodes" in question else via)
+    # what could not be looked at for the reasons is said, and is no part of the answer
+    assert any("rolebindings" in skip["what"] for skip in asked.answer["skipped"])
+
+
+def test_view_gets_what_can_be_computed_or_is_told_why_not(stage: Stage) -> None:
+    asked = Asked(stage, "ci-view", *namespaced(stage, "sa/app", "list", "pods"))
+    assert asked.status == 3
+    assert "not all that counts could be seen" in asked.stderr
+    assert "rolebindings" in asked.stderr
+    assert "impersonate serviceaccount app" in asked.stderr
+
+
+def test_a_reader_of_rbac_gets_a_computed_answer(stage: Stage) -> None:
+    """Who may read RBAC objects and ask nothing."""
+    name = f"{stage.namespace}-reader"
+    rules = "--verb=get,list", "--resource=roles,rolebindings,clusterroles,clusterrolebindings"
+    stage.kubectl("create", "clusterrole", name, *rules)
+    stage.kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", "--user=ci-reader")
+    try:
+        stage.until("kubectl auth can-i list clusterroles --as=ci-reader")
+        for question, allowed in (("list pods", True), ("delete nodes", False)):
+            asked = Asked(stage, "ci-reader", *namespaced(stage, "sa/app", *question.split()))
+            assert asked.answer["allowed"] is allowed, asked.stderr
+            assert (asked.answer["via"], asked.answer["computed"]) == ("RBAC objects", True)
+            # whether the account exists could not be seen, and that is said
+            assert any("exists was not seen" in note for note in asked.answer["notes"])
+    finally:
+        stage.kubectl("delete", "clusterrole,clusterrolebinding", name)
+
+
+def test_a_way_can_be_forced(stage: Stage) -> None:
+    ways = {
+        "review": "SubjectAccessReview",
+        "impersonation": IMPERSONATED,
+        "token": "SelfSubjectAccessReview with a token of the account",
+        "rbac": "RBAC objects",
+    }
+    for way, via in ways.items():
+        words = namespaced(stage, "sa/app", "list", "pods", f"--via={way}")
+        assert Asked(stage, "", *words).answer["via"] == via
+        words = namespaced(stage, "sa/app", "delete", "nodes", f"--via={way}")
+        assert Asked(stage, "", *words).status == 1
+    refused = Asked(stage, "ci-edit", *namespaced(stage, "sa/app", "list", "pods", "--via=review"))
+    assert refused.status == 3
+    assert "subjectaccessreviews" in refused.stderr
+
+
+def test_who_plays_somebody_cannot_play_the_account(stage: Stage) -> None:
+    words = namespaced(stage, "sa/app", "list", "pods", "--as=ci-edit", "--via=impersonation")
+    asked = Asked(stage, "", *words)
+    assert asked.status == 3
+    assert "you play somebody else already" in asked.stderr
+
+
+def test_me_is_who_asks(stage: Stage) -> None:
+    asked = Asked(stage, "ci-edit", *namespaced(stage, "me", "list", "pods"))
+    assert (asked.status, asked.answer["account"]) == (0, None)
+    assert asked.answer["via"] == "SelfSubjectAccessReview"
+    assert 'RoleBinding "users-edit/' in asked.answer["reason"]
+    assert Asked(stage, "ci-edit", *namespaced(stage, "me", "list", "nodes")).status == 1
+
+
+# --- whom it is about -----------------------------------------------------------------------------
+
+
+def test_pods_and_workloads_stand_for_their_account(stage: Stage) -> None:
+    image = "--image=registry.k8s.io/pause"
+    stage.kubectl("-n", stage.namespace, "create", "deployment", "web", image)
+    patch = '{"spec":{"template":{"spec":{"serviceAccountName":"app"}}}}'
+    stage.kubectl("-n", stage.namespace, "patch", "deployment", "web", "-p", patch)
+    for target in ("deploy/web", "deployments.apps/web"):
+        asked = Asked(stage, "", *namespaced(stage, target, "create", "pods/exec"))
+        assert asked.answer["account"]["name"] == "app"
+        assert f"{target} runs as serviceaccount app" in asked.answer["notes"]
+    asked = Asked(stage, "", *namespaced(stage, "configmap/kube-root-ca.crt", "list", "pods"))
+    assert asked.status == 2
+    assert "has no service account" in asked.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "hint"),
+    [
+        ("sa/ap", "did you mean app?"),
+        ("sa/nobody", "create serviceaccount nobody makes it"),
+        ("sa/NS-b:app", "did you mean sa/NS:app?"),
+    ],
+)
+def test_an_account_that_is_not_there_is_said_first(target: str, hint: str, stage: Stage) -> None:
+    words = namespaced(stage, target.replace("NS", stage.namespace), "list", "pods")
+    asked = Asked(stage, "", *words)
+    assert (asked.status, asked.stdout) == (3, "")
+    assert 'serviceaccounts "' in asked.stderr
+    assert "not found" in asked.stderr
+    assert hint.replace("NS", stage.namespace) in asked.stderr
+
+
+# --- as kubectl -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "list pods",
+        "get pods/log",
+        "delete pods/web",
+        "get configmaps/other",
+        "create deployments.apps",
+        "update deploy/scale",
+        "list nodes",
+        "get /metrics",
+        "get /metrics/cadvisor",
+        "list gadgets",
+        "watch events.events.k8s.io",
+        "escalate roles",
+    ],
+)
+def test_the_answer_and_the_status_are_kubectls(question: str, stage: Stage) -> None:
+    words = question.split()
+    ours = stage.satoken("can-i", *namespaced(stage, "sa/app", *words), "-o", "name")
+    user = f"system:serviceaccount:{stage.namespace}:app"
+    main, slash, below = words[1].partition("/")
+    if main and slash and below in ("log", "scale"):
+        words = [words[0], main, f"--subresource={below}"]
+    line = " ".join(["kubectl auth can-i", *words, "-n", stage.namespace, f"--as={user}"])
+    theirs = stage.shell(line, check=False)
+    assert ours.stdout.split()[0] == theirs.stdout.split()[0]
+    assert ours.returncode == theirs.returncode
+
+
+def test_what_a_rolebinding_says_of_nodes_is_not_believed(stage: Stage) -> None:
+    """kubectl sends a namespace with what is in none, and is told yes; the request is refused."""
+    words = ["--verb=list", "--resource=persistentvolumes"]
+    stage.kubectl("create", "clusterrole", f"{stage.namespace}-pv", *words)
+    try:
+        account = f"--serviceaccount={stage.namespace}:app"
+        role = f"--clusterrole={stage.namespace}-pv"
+        stage.kubectl("-n", stage.namespace, "create", "rolebinding", "pv", role, account)
+        user = f"system:serviceaccount:{stage.namespace}:app"
+        stage.until(f"kubectl auth can-i list pv -n $NS --as={user}")
+        assert stage.shell(f"kubectl get pv --as={user}", check=False).returncode == 1
+        asked = Asked(stage, "", *namespaced(stage, "sa/app", "list", "pv"))
+        assert (asked.status, asked.answer["question"]["namespace"]) == (1, None)
+    finally:
+        stage.kubectl("delete", "clusterrole", f"{stage.namespace}-pv")
+        stage.kubectl("-n", stage.namespace, "delete", "rolebinding", "pv")
+
+
+# --- how much is asked ----------------------------------------------------------------------------
+
+
+def requests(stage: Stage, *words: str) -> list[str]:
+    """The requests that one command sends, besides those of a discovery that is remembered."""
+    stage.satoken("can-i", *namespaced(stage, "sa/app", "list", "pods", "-q"))  # warms the cache
+    done = stage.satoken("can-i", *namespaced(stage, *words), "-v=6")
+    return re.findall(r"(?:GET|POST) \S+", done.stderr)
+
+
+def test_an_answer_costs_two_requests_and_its_reasons_one_list_each(stage: Stage) -> None:
+    assert len(requests(stage, "sa/app", "list", "pods", "-q")) == 2
+    assert len(requests(stage, "sa/app", "delete", "nodes", "-q")) == 2
+    for question in ("list pods", "delete nodes"):
+        sent = requests(stage, "sa/app", *question.split())
+        assert len(set(sent)) == len(sent), sent
+        paths = [one.partition("?")[0] for one in sent]
+        assert len(set(paths)) == len(paths), sent
+
+
+def test_quiet_prints_nothing(stage: Stage) -> None:
+    for question, status in (("list pods", 0), ("delete nodes", 1)):
+        done = stage.satoken("can-i", *namespaced(stage, "sa/app", *question.split()), "-q")
+        assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
