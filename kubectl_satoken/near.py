@@ -9,31 +9,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from .checks import Evidence, Fix, at
-from .checks.account import near_name
-from .checks.bindings import (
-    account_subject,
-    is_wide,
-    near_role,
-    other_role,
-    patched_subject,
-    role_key,
-    words_of,
-)
-from .checks.rules import (
-    Held,
-    Wrong,
-    all_there,
-    labels_of,
-    near_labels,
-    rewritten,
-    role_words,
-    wrong_group,
-    wrong_names,
-    wrong_resource,
-    wrong_subresource,
-    wrong_urls,
-    wrong_verbs,
-)
 from .fixes import kubectl, satoken
 from .kinds import Type, match
 from .least import manifests, patch, text_of
@@ -53,6 +28,28 @@ from .rbac import (
     role_of,
     rules_of,
     user_of,
+)
+from .rbac_faults import (
+    Held,
+    Wrong,
+    account_subject,
+    all_there,
+    is_wide,
+    labels_of,
+    near_labels,
+    near_role,
+    other_role,
+    patched_subject,
+    rewritten,
+    role_key,
+    role_words,
+    words_of,
+    wrong_group,
+    wrong_names,
+    wrong_resource,
+    wrong_subresource,
+    wrong_urls,
+    wrong_verbs,
 )
 from .rbac_words import right_verbs
 from .selectors import selects
@@ -101,12 +98,6 @@ class Asking(NamedTuple):
     def name(self) -> str:
         """The account in a sentence."""
         return f"serviceaccount {self.account[1]}"
-
-    @property
-    def object(self) -> Object:
-        """The account as the checks have it."""
-        namespace, name = self.account
-        return {"kind": "ServiceAccount", "metadata": {"namespace": namespace, "name": name}}
 
 
 def misses(
@@ -346,7 +337,7 @@ def near_subject(naming: Naming, inside: str, asking: Asking) -> Fault | None:
     binding, number, subject = naming
     namespace, name = asking.account
     kind, said = subject.get("kind"), subject.get("name") or ""
-    whole = account_subject(asking.object)
+    whole = account_subject(*asking.account)
 
     def fault(
         code: str, slug: str, field: str, text: str, certainty: str = "certain", new: Any = None
@@ -369,6 +360,8 @@ def near_subject(naming: Naming, inside: str, asking: Asking) -> Fault | None:
             sure = "certain" if there is False else "likely"
             text = f"names serviceaccount {where}/{name}, not {namespace}/{name}"
             return fault("SAT504", "rbac-subject-wrong-namespace", "namespace", text, sure)
+        from .checks.account import near_name
+
         if where != namespace or near_name(namespace, said, asking.world) != name:
             return None
         if exists(asking.world, namespace, said) is not False:

@@ -305,7 +305,7 @@ WITH_STATUS = (
     "podcertificaterequests poddisruptionbudgets prioritylevelconfigurations resourceclaims "
     "resourcequotas servicecidrs storageversionmigrations storageversions "
     "validatingadmissionpolicies volumeattachments"
-).split()
+)
 
 
 def builtin_types() -> list[Type]:
@@ -315,6 +315,7 @@ def builtin_types() -> list[Type]:
     that KINDS has not is called by its singular name.
     """
     known = {(kind.group, kind.plural): kind for kind in KINDS.values()}
+    with_status = WITH_STATUS.split()
     types = []
     for group, text in RESOURCES.items():
         for entry in text.split():
@@ -328,7 +329,7 @@ def builtin_types() -> list[Type]:
             # as the table has them: KINDS leaves out those that are seldom used
             kind = kind._replace(short=tuple(short) or kind.short)
             verbs = ("create",) if plural.endswith("reviews") else FEWER_VERBS.get(plural, VERBS)
-            below = SUBRESOURCES.get(plural, "status" if plural in WITH_STATUS else "").split()
+            below = SUBRESOURCES.get(plural, "status" if plural in with_status else "").split()
             types.append(Type(kind, singular_of(plural), verbs, tuple(below)))
     return types
 

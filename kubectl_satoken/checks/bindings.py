@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from ..fixes import and_manifest, dumps, kubectl, replace
+from ..fixes import and_manifest, kubectl
 from ..rbac import (
     BOOTSTRAPPING,
     DEFAULT_ROLES,
@@ -17,13 +17,21 @@ from ..rbac import (
     subjects_of,
     user_of,
 )
-from ..world import KINDS, Object, Unseen, World
+from ..rbac_faults import (
+    RBAC_GROUP,
+    account_subject,
+    is_wide,
+    near_role,
+    other_role,
+    patched_subject,
+    refusal,
+    role_key,
+    stored,
+    words_of,
+)
+from ..world import Object, Unseen, World
 from . import Evidence, Finding, Fix, at, check
 from .account import namespaces_with, near_name
-
-RBAC_GROUP = "rbac.authorization.k8s.io"
-SUBJECT_KINDS = ("User", "Group", "ServiceAccount")
-
 
 # --- what the checks here share -------------------------------------------------------------------
 
@@ -79,17 +87,6 @@ def has_role_of(binding: Object, account: Object, world: World) -> bool:
     return False
 
 
-def role_key(binding: Object) -> tuple[str, str]:
-    """Kind and name of the role that a binding refers to."""
-    reference = binding.get("roleRef") or {}
-    return str(reference.get("kind")), str(reference.get("name"))
-
-
-def is_wide(binding: Object) -> bool:
-    """Whether it is a ClusterRoleBinding."""
-    return bool(binding["kind"] == "ClusterRoleBinding")
-
-
 def only_one_of_that_name(account: Object, world: World) -> bool | None:
     """Whether no other namespace has an account of the name; None where that cannot be seen.
 
@@ -102,11 +99,6 @@ def only_one_of_that_name(account: Object, world: World) -> bool | None:
     return True if complete else None
 
 
-def words_of(binding: Object) -> str:
-    """A binding in a sentence."""
-    return f"{binding['kind'].lower()} {binding['metadata']['name']}"
-
-
 def evidence_of(naming: Naming, path: str, value: Any) -> Evidence:
     """A field of a subject, as the place of a fault."""
     return at(naming.binding, f"subjects[{naming.number}].{path}".rstrip("."), value, here=True)
@@ -116,47 +108,6 @@ def the_account(account: Object) -> Evidence:
     """The account as evidence."""
     namespace, name = identity(account)
     return Evidence("ServiceAccount", namespace, name, "", "is there")
-
-
-def stored(item: Object) -> bool:
-    """Whether an object comes from an API server, so that it can be patched there."""
-    return bool(item["metadata"].get("uid"))
-
-
-def patched_subject(naming: Naming, world: World, subject: Object, summary: str) -> Fix:
-    """A fix that puts another subject in the place of one."""
-    binding, number, old = naming
-    if not stored(binding):
-        subjects = list(binding["subjects"])
-        subjects[number] = subject
-        return and_manifest(world, {**binding, "subjects": subjects}, summary)
-    path = f"/subjects/{number}"
-    changed = {key for key in {*old, *subject} if old.get(key) != subject.get(key)}
-    if len(changed) == 1 and next(iter(changed)) in subject:
-        (key,) = changed
-        patch = [{"op": "add", "path": f"{path}/{key}", "value": subject[key]}]
-    else:
-        patch = [{"op": "replace", "path": path, "value": subject}]
-    words = ("patch", binding["kind"].lower(), binding["metadata"]["name"], "--type=json")
-    return Fix(summary, (kubectl(world, namespace_of(binding), *words, "-p", dumps(patch)),))
-
-
-def other_role(binding: Object, world: World, change: Object, summary: str) -> Fix:
-    """A fix that binds another role. A roleRef cannot be changed, so the binding is made again."""
-    if not stored(binding):
-        reference = {**(binding.get("roleRef") or {}), **change}
-        return and_manifest(world, {**binding, "roleRef": reference}, summary)
-    name = binding["metadata"]["name"]
-    again = replace(
-        world, namespace_of(binding), binding["kind"].lower(), name, {"roleRef": change}
-    )
-    return Fix(f"{summary} (a roleRef cannot be changed, so the binding is made again)", (again,))
-
-
-def account_subject(account: Object) -> Object:
-    """The account as a subject."""
-    namespace, name = identity(account)
-    return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
 
 
 # --- the role -------------------------------------------------------------------------------------
@@ -264,19 +215,6 @@ def rbac_binding_missing_role(account: Object, world: World) -> Iterator[Finding
             fix,
         )
     bindings_unseen(account, world)
-
-
-def near_role(kind: str, namespace: str, name: str, world: World) -> str:
-    """A role whose name is nearly the one that is not there; empty without one."""
-    from difflib import get_close_matches
-
-    names: list[str] = []
-    where = namespace if KINDS[kind].namespaced else ""
-    with suppress(Unseen):
-        for role in world.list(kind, where, metadata=True):
-            if not role["metadata"]["name"].startswith("system:"):
-                names.append(role["metadata"]["name"])
-    return next(iter(get_close_matches(name, names, 1, 0.8)), "")
 
 
 @check("SAT503", on="ServiceAccount", severity="warning", stage="access")
@@ -554,7 +492,7 @@ def rbac_subject_wrong_kind(account: Object, world: World) -> Iterator[Finding]:
             right: Object = {"apiGroup": RBAC_GROUP, "kind": "Group", "name": group}
             summary = f"name the group of the accounts of {namespace} as it is called"
         else:
-            right = account_subject(account)
+            right = account_subject(*identity(account))
             summary = "name the account as a ServiceAccount"
         yield Finding(
             f"{words_of(binding)} gives serviceaccount {name} nothing: it names a "
@@ -602,25 +540,8 @@ def rbac_subject_invalid(account: Object, world: World) -> Iterator[Finding]:
             f"{words_of(binding)} is refused: subjects[{naming.number}].{field}: {why}",
             here,
             (here, evidence_of(naming, "name", subject["name"])._replace(here=False)),
-            patched_subject(naming, world, account_subject(account), "name it as it must be"),
+            patched_subject(
+                naming, world, account_subject(*identity(account)), "name it as it must be"
+            ),
         )
     bindings_unseen(account, world)
-
-
-def refusal(subject: Object, wide: bool) -> tuple[str, str] | None:
-    """What the API server has against a subject: field and reason (pkg/apis/rbac/validation)."""
-    kind, group = subject.get("kind"), subject.get("apiGroup") or ""
-    if kind not in SUBJECT_KINDS:
-        return "kind", f'Unsupported value: "{kind}"'
-    if kind != "ServiceAccount":
-        # an empty one is filled in
-        return (
-            ("apiGroup", f'Unsupported value: "{group}"') if group not in ("", RBAC_GROUP) else None
-        )
-    if ":" in subject["name"]:
-        return "name", f'Invalid value: "{subject["name"]}"'
-    if group:
-        return "apiGroup", f'Unsupported value: "{group}": supported values: ""'
-    if wide and not subject.get("namespace"):
-        return "namespace", "Required value"
-    return None

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from kubectl_satoken.checks import Finding, examine
-from kubectl_satoken.checks.rules import list_patch
 from kubectl_satoken.manifests import ManifestWorld, parse
+from kubectl_satoken.rbac_faults import list_patch
 from kubectl_satoken.rbac_words import RESOURCES, homes, plural_of, right_url, right_verbs
 
 from .given import commands, examined, the
