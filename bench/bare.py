@@ -1,6 +1,6 @@
-"""The bare paged LIST of what a sweep reads: one connection, pages of 500, bodies thrown away.
+"""The bare paged LIST of what is read: one connection, pages of 500, bodies thrown away.
 
-    bare.py KUBECONFIG [json|protobuf]
+    bare.py KUBECONFIG [json|protobuf [sweep|rbac]]
 
 Nothing is parsed but the continue token, so this is the least that any client in Python can take.
 """
@@ -15,7 +15,11 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-LISTS = (
+RBAC = tuple(
+    f"/apis/rbac.authorization.k8s.io/v1/{plural}"
+    for plural in ("clusterroles", "roles", "clusterrolebindings", "rolebindings")
+)
+SWEEP = (
     "/api/v1/pods",
     "/api/v1/serviceaccounts",
     "/api/v1/secrets",
@@ -41,6 +45,7 @@ CONTINUE = {
 def main() -> None:
     config = json.loads(Path(sys.argv[1]).read_text())
     form = sys.argv[2] if len(sys.argv) > 2 else "json"
+    lists = RBAC if sys.argv[3:] == ["rbac"] else SWEEP
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     context = ssl.create_default_context(cadata=decoded(cluster, "certificate-authority"))
     with tempfile.TemporaryDirectory() as folder:
@@ -50,7 +55,7 @@ def main() -> None:
     address = urlsplit(cluster["server"]).netloc
     connection = http.client.HTTPSConnection(address, context=context)
     size = 0
-    for path in LISTS:
+    for path in lists:
         token = ""
         while True:
             where = f"{path}{'&' if '?' in path else '?'}limit=500"

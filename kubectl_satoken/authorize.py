@@ -163,20 +163,21 @@ class Asker:
         return self.as_account
 
     def computed(self, question: Question) -> Answer:
-        """The answer by RBAC objects alone. Raises Forbidden when too few of them can be seen."""
+        """The answer by RBAC objects alone. Raises Forbidden when too few of them can be seen.
+
+        Of files the answer is what they grant: what else is in the cluster is not known.
+        """
         assert self.account is not None
         found, unseen = granting(self.world, self.account, question)
-        if not found and unseen:
+        if not found and unseen and self.api is not None:
             why = "; ".join(dict.fromkeys(f"{one.what}: {one.why}" for one in unseen))
             what = "nobody may ask the API server for you, and"
-            if self.via or self.api is None:
+            if self.via:
                 what = "it cannot be computed:"
-            hint = ""
-            if self.api is not None:
-                hint = (
-                    "ask for the right to create subjectaccessreviews.authorization.k8s.io, or to "
-                    f"impersonate serviceaccount {self.account.name}"
-                )
+            hint = (
+                "ask for the right to create subjectaccessreviews.authorization.k8s.io, or to "
+                f"impersonate serviceaccount {self.account.name}"
+            )
             raise Forbidden(f"{what} not all that counts could be seen: {why}", hint)
         return Answer(bool(found), "RBAC objects")
 

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
@@ -244,6 +244,37 @@ class ClusterWorld:
                 yield from page
 
         return rest()
+
+
+def ahead(pages: Iterator[Any]) -> Iterator[Any]:
+    """The pages, of which the next one is read by a thread while the caller is at this one."""
+    reading = begin(pages)
+    while (page := reading()) is not None:
+        reading = begin(pages)
+        yield page
+
+
+def begin(pages: Iterator[Any]) -> Callable[[], Any]:
+    """Starts to read a page; what is returned waits for it, and raises what went wrong."""
+    outcome: list[Any] = []
+
+    def read() -> None:
+        try:
+            outcome.append(next(pages, None))
+        except BaseException as error:  # for who waits
+            outcome.append(error)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+
+    def wait() -> Any:
+        thread.join()
+        page = outcome.pop()
+        if isinstance(page, BaseException):
+            raise page
+        return page
+
+    return wait
 
 
 def idle_clock() -> float:

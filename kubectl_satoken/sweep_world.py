@@ -1,7 +1,6 @@
 """The World of a sweep: small lists are read once for all, and nothing grows with the cluster."""
 
 import json
-import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -11,7 +10,7 @@ from .cluster import JSON, METADATA, PAGE, Api, key_of, parse, path_of
 from .env import Env
 from .errors import ApiError, ServerError
 from .failures import Answer
-from .live import ClusterWorld, Objects, known_kind, unseen
+from .live import ClusterWorld, Objects, ahead, known_kind, unseen
 from .pod_reader import (
     MADE,
     MAGIC,
@@ -422,37 +421,6 @@ class SweepWorld(ClusterWorld):
 def unreadable(broken: Broken, code: int, kind: Kind) -> ServerError:
     """The error for a page that is not what it says."""
     return ServerError(f"a page of the list of {kind.plural} cannot be read: {broken}", code=code)
-
-
-def ahead(pages: Iterator[Object]) -> Iterator[Object]:
-    """The pages, of which the next one is read by a thread while the caller is at this one."""
-    reading = begin(pages)
-    while (page := reading()) is not None:
-        reading = begin(pages)
-        yield page
-
-
-def begin(pages: Iterator[Object]) -> Callable[[], Object | None]:
-    """Starts to read a page; what is returned waits for it, and raises what went wrong."""
-    outcome: list[Object | BaseException | None] = []
-
-    def read() -> None:
-        try:
-            outcome.append(next(pages, None))
-        except BaseException as error:  # for who waits
-            outcome.append(error)
-
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-
-    def wait() -> Object | None:
-        thread.join()
-        page = outcome.pop()
-        if isinstance(page, BaseException):
-            raise page
-        return page
-
-    return wait
 
 
 def without_managed_fields(page: Objects) -> Objects:

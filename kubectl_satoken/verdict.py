@@ -19,7 +19,7 @@ from .output import (
     wrap,
 )
 from .question import Asked, in_words
-from .rbac import is_built_in
+from .rbac import Question, is_built_in
 from .world import Object, Unseen, World
 
 if TYPE_CHECKING:
@@ -169,11 +169,11 @@ def facts(verdict: Verdict, wide: bool) -> list[tuple[str, str]]:
         rows.append(("error", answer.error))
     via = "computed from RBAC objects" if answer.via == "RBAC objects" else f"by {answer.via}"
     if place.api is None:
-        via = "computed from files: other bindings may be in the cluster"
+        via = "computed from files; the cluster may have other bindings"
     rows.append(("answered", via))
     rows += [("note", note) for note in (*place.notes, *verdict.asked.notes)]
     unseen = {one.what: one.why for one in verdict.unseen}
-    if place.api is not None or not answer.allowed:
+    if place.api is not None:  # of files it is said already
         rows += [("not seen", f"{what}: {why}") for what, why in unseen.items()]
     return rows
 
@@ -226,20 +226,11 @@ def miss_lines(miss: "Miss", colour: bool) -> list[str]:
 def verdict_object(verdict: Verdict) -> Object:
     """A verdict for programs: `kind: Answer` of satoken/v1, see docs/answer.schema.json."""
     question, place, answer = verdict.asked.question, verdict.place, verdict.answer
-    asked = question.asked
     return {
         "apiVersion": "satoken/v1",
         "kind": "Answer",
         "account": account_object(place),
-        "question": {
-            "verb": asked.verb,
-            "group": asked.group,
-            "resource": asked.resource or None,
-            "subresource": asked.subresource or None,
-            "name": asked.name or None,
-            "namespace": question.namespace or None,
-            "path": asked.path or None,
-        },
+        "question": question_object(question),
         "allowed": answer.allowed,
         "denied": answer.denied,
         "conditional": answer.conditional,
@@ -252,6 +243,20 @@ def verdict_object(verdict: Verdict) -> Object:
         "misses": [miss_object(miss) for miss in verdict.near],
         "notes": [*place.notes, *verdict.asked.notes],
         "skipped": [{"what": one.what, "why": one.why} for one in verdict.unseen],
+    }
+
+
+def question_object(question: Question) -> Object:
+    """A question for programs."""
+    asked = question.asked
+    return {
+        "verb": asked.verb,
+        "group": asked.group,
+        "resource": asked.resource or None,
+        "subresource": asked.subresource or None,
+        "name": asked.name or None,
+        "namespace": question.namespace or None,
+        "path": asked.path or None,
     }
 
 

@@ -1,4 +1,4 @@
-"""can-i where RBAC is not the only authorizer: a webhook that knows of no objects stands before it."""
+"""can-i where RBAC is not the only authorizer: before it is a webhook that knows of no objects."""
 
 import json
 from collections.abc import Iterator

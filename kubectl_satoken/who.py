@@ -1,0 +1,171 @@
+"""Who may do something: every subject of every binding that grants it, in one pass over the lists.
+
+Nothing of a list is kept but what grants it, so memory does not grow with the cluster.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from .live import ClusterWorld, ahead
+from .question import Asked
+from .rbac import USER_PREFIX, Attributes, is_built_in, namespace_of, rule_allows, rules_of
+from .world import KINDS, Object, Unseen, World
+
+
+class Reach(NamedTuple):
+    """What a role gives of what is asked: all of it, or (``names``) of these objects only."""
+
+    names: tuple[str, ...] = ()
+
+
+class Holder(NamedTuple):
+    """A subject that may do it, in one namespace or (empty) everywhere, by which binding and role.
+
+    A service account has its namespace. ``said`` is how the binding names it where that is not the
+    plain way; ``names`` are the objects that it is limited to.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    where: str
+    binding: tuple[str, str, str]
+    role: tuple[str, str, str]
+    names: tuple[str, ...] = ()
+    said: str = ""
+
+
+class Found(NamedTuple):
+    """Who may do it, which bindings refer to no role, and what could not be looked at."""
+
+    holders: list[Holder]
+    dangling: list[tuple[str, str, str]]
+    unseen: list[Unseen]
+
+
+def find(world: World, asked: Asked, *, everywhere: bool) -> Found:
+    """Everybody who may do what is asked, by RBAC.
+
+    In the namespace of the question, or ``everywhere``: in each of them. What is in no namespace is
+    granted by ClusterRoleBindings only.
+    """
+    found = Found([], [], [])
+    question, kind = asked.question, asked.type
+    in_namespaces = not question.asked.path and (kind is None or kind.kind.namespaced)
+    # a request for one namespace by its name is in that namespace, which RoleBindings there allow
+    narrow = in_namespaces or bool(question.namespace)
+    everywhere = everywhere and not question.namespace
+    scope = "" if everywhere else question.namespace
+    roles: dict[tuple[str, str, str], Reach | None] = {}
+    kinds = [("ClusterRole", "")]
+    kinds += [("Role", scope)] if narrow else []
+    for role_kind, where in kinds:
+        for role in stream(world, role_kind, where, found.unseen):
+            metadata = role["metadata"]
+            key = (role_kind, metadata.get("namespace") or "", metadata["name"])
+            roles[key] = reach(rules_of(role), question.asked)
+    unread = {unseen.what.split()[0] for unseen in found.unseen}
+    bindings = [("ClusterRoleBinding", "")]
+    bindings += [("RoleBinding", scope)] if narrow else []
+    for binding_kind, where in bindings:
+        for binding in stream(world, binding_kind, where, found.unseen):
+            reference = binding.get("roleRef") or {}
+            inside = namespace_of(binding)
+            role_kind = str(reference.get("kind"))
+            home = inside if role_kind == "Role" else ""
+            key = (role_kind, home, str(reference.get("name")))
+            name = (binding_kind, inside, binding["metadata"]["name"])
+            if key not in roles:
+                if not unread and not is_built_in(binding):
+                    found.dangling.append(name)
+                continue
+            given = roles[key]
+            if given is None:
+                continue
+            for subject in binding.get("subjects") or []:
+                found.holders.append(holder(subject, inside, name, key, given.names))
+    return found
+
+
+def stream(world: World, kind: str, namespace: str, unseen: list[Unseen]) -> Iterator[Object]:
+    """The objects of a list, of which a page at a time is kept, the next one read meanwhile."""
+    try:
+        if isinstance(world, ClusterWorld):
+            for page in ahead(world.pages(KINDS[kind], namespace)):
+                yield from page
+        else:
+            yield from world.list(kind, namespace)
+    except Unseen as error:
+        unseen.append(error.with_traceback(None))
+
+
+def reach(rules: Iterable[Object], asked: Attributes) -> Reach | None:
+    """What rules give of a request; None for nothing.
+
+    A request without a name may be about any object, so a rule with names gives it for these only,
+    and not at all where no request has a name.
+    """
+    names: dict[str, None] = {}
+    for rule in rules:
+        if rule_allows(rule, asked):
+            return Reach()
+        some = rule.get("resourceNames") or []
+        nameless = asked.verb in ("create", "deletecollection") and not asked.subresource
+        limited = some and not asked.name and not nameless
+        if limited and rule_allows({**rule, "resourceNames": []}, asked):
+            names.update(dict.fromkeys(some))
+    return Reach(tuple(names)) if names else None
+
+
+def holder(
+    subject: Object,
+    inside: str,
+    binding: tuple[str, str, str],
+    role: tuple[str, str, str],
+    names: tuple[str, ...],
+) -> Holder:
+    """A subject as somebody who may do it."""
+    kind, name = str(subject.get("kind")), str(subject.get("name"))
+    if kind == "ServiceAccount":
+        home = subject.get("namespace") or inside
+        return Holder(kind, str(home), name, inside, binding, role, names)
+    home, _, own = name.removeprefix(USER_PREFIX).partition(":")
+    if kind == "User" and name.startswith(USER_PREFIX) and home and own:
+        said = f"user {name}"
+        return Holder("ServiceAccount", home, own, inside, binding, role, names, said)
+    return Holder(kind, "", name, inside, binding, role, names)
+
+
+def expanded(holders: Iterable[Holder], world: World, unseen: list[Unseen]) -> list[Holder]:
+    """The holders, with groups of service accounts replaced by the accounts that are there."""
+    accounts: list[tuple[str, str]] | None = None
+    result: list[Holder] = []
+    for one in holders:
+        member = members_of(one.name) if one.kind == "Group" else None
+        if member is None:
+            result.append(one)
+            continue
+        if accounts is None:
+            seen: list[Unseen] = []
+            accounts = [
+                (item["metadata"].get("namespace") or "", item["metadata"]["name"])
+                for item in stream(world, "ServiceAccount", "", seen)
+            ]
+            unseen += seen
+        said = f"group {one.name}"
+        result += [
+            one._replace(kind="ServiceAccount", namespace=namespace, name=name, said=said)
+            for namespace, name in accounts
+            if member in ("", namespace)
+        ]
+        if one.name == "system:authenticated":
+            result.append(one)  # all others who log in are in it, too
+    return result
+
+
+def members_of(group: str) -> str | None:
+    """The namespace whose service accounts are in a group, empty for all; None for others."""
+    if group in ("system:serviceaccounts", "system:authenticated"):
+        return ""
+    prefix = "system:serviceaccounts:"
+    return group.removeprefix(prefix) if group.startswith(prefix) else None
