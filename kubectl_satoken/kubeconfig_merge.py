@@ -348,13 +348,14 @@ def dumped(value: Any) -> str:
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        """One that quotes what only some readers take for a boolean, and repeats no objects."""
+        """One that quotes what only some readers take for a boolean, keeps lines, and repeats
+        no objects."""
 
         def ignore_aliases(self, data: Any) -> bool:
             return True
 
     def quoted(dumper: Any, text: str) -> Any:
-        style = '"' if text in ("y", "Y", "n", "N") else None
+        style = "|" if "\n" in text else '"' if text in ("y", "Y", "n", "N") else None
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
     Dumper.add_representer(str, quoted)

@@ -128,8 +128,8 @@ def notes(ask: Ask, minted: Minted, claims: "Claims | None", said: set[str]) -> 
         except ValueError:
             until = ""
         yield (
-            f"valid until {until} ({lifetime(granted)}), and nothing ends it before that but the "
-            f"end of {ask.bound or f'serviceaccount {ask.account} itself'}; "
+            f"valid until {until}: {granted / YEAR:.3g} years in which nothing but the end of "
+            f"{ask.bound or f'serviceaccount {ask.account} itself'} ends it; "
             "-o kubeconfig --renew needs no long life"
         )
     if claims is None:

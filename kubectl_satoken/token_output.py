@@ -38,9 +38,9 @@ def request_text(minted: "Minted", form: str) -> Sealed:
     return Sealed(document(request, form))
 
 
-def claims_text(claims: "Claims") -> str:
+def claims_text(claims: "Claims") -> Sealed:
     """What the token says of itself, without its signature: nobody can use it as a token."""
-    return json.dumps(claims.payload, indent=2) + "\n"
+    return Sealed(json.dumps(claims.payload, indent=2) + "\n")
 
 
 def header_text(token: Sealed) -> Sealed:

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from kubectl_satoken import __version__
-from kubectl_satoken.cli import VERBS
+from kubectl_satoken.cli import VERBS, boolean_words
 from tests import docs
 from tests.conftest import ROOT, Run
 
@@ -56,10 +56,10 @@ def test_every_command_of_ours_that_the_texts_name_can_be_parsed() -> None:
     for path in TEXTS:
         text = (ROOT / path).read_text()
         for line in re.findall(r"^\s*(?:\$ )?kubectl satoken (\w.*)$", text, re.MULTILINE):
-            verb, *words = shlex.split(line.partition(" #")[0])
+            verb, *words = shlex.split(re.split(" #| [|>] ", line)[0])
             if verb in VERBS and "--help" not in words:
                 parser = docs.verb_parser(verb)
-                parser.parse_intermixed_args(words)
+                parser.parse_intermixed_args(boolean_words(words, parser))
 
 
 @pytest.mark.parametrize("path", [path for path in TEXTS if path.suffix == ".md"], ids=str)

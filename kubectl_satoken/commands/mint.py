@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 
 from ..cli import PROG
 from ..env import Env
-from ..errors import ApiError, ExitStatus, SatokenError, Unauthorized, UsageError, visible
+from ..errors import (
+    ApiError,
+    ExitStatus,
+    Forbidden,
+    SatokenError,
+    Unauthorized,
+    UsageError,
+    visible,
+)
 from ..flags import add_cluster_flags, overrides, repeated, scope
 
 if TYPE_CHECKING:
@@ -191,6 +199,11 @@ def check_usage(args: argparse.Namespace) -> int | None:
             raise UsageError(f"--{flag.replace('_', '-')} is for --list")
     if args.purpose and not args.revocable:
         raise UsageError("--purpose is for --revocable")
+    if args.revocable and args.output == CREDENTIAL:
+        raise UsageError(
+            f"--revocable cannot be used with -o {CREDENTIAL}: each call would make a Secret",
+            "--renew --revocable makes one for all calls",
+        )
     if args.renew or args.merge is not None:
         flag = "--renew" if args.renew else "--merge"
         if args.output not in (None, "kubeconfig"):
@@ -506,7 +519,13 @@ class Job:
         """Raises SatokenError unless the API server takes the token."""
         from ..review import review
 
-        verdict = review(self.api, minted.token, list(asked.audiences))
+        own = minted.spec.get("audiences") or []
+        try:
+            verdict = review(self.api, minted.token, asked.audiences and own)
+        except Forbidden as error:
+            error.message = f"the token could not be verified: {error.message}"
+            error.hint = "of a token for somebody else only a TokenReview tells"
+            raise
         if not verdict["authenticated"]:
             why = f": {verdict['error']}" if verdict["error"] else ""
             raise Unauthorized(
@@ -570,13 +589,7 @@ class Job:
             self.hand_over(forms.credential_text(self.keep(asked, minted), self.version()))
         elif self.form == "claims":
             assert claims is not None
-            text = forms.claims_text(claims)
-            if self.args.out is None:
-                self.env.stdout.write(text)
-            else:
-                from ..world import Sealed
-
-                self.hand_over(Sealed(text))
+            self.hand_over(forms.claims_text(claims))
         elif self.form == "token":
             terminal = self.args.out is None and self.env.stdout.isatty()
             self.hand_over(forms.token_text(minted.token, terminal=terminal))
@@ -637,6 +650,11 @@ class Job:
         path = self.args.merge
         if path == DEFAULT_FILE:
             path = default_file(self.flags, self.env)
+        if self.args.renew and made.name == self.target.context:
+            raise UsageError(
+                f"context {made.name} would have to renew itself",
+                "say --context with one of your own",
+            )
         merged = merge(path, made)
         for text in merged.notes:
             self.note(text)
