@@ -4,6 +4,7 @@ docs/checks.md      the pages of the checks
 docs/messages.md    the error texts that explain knows
 man/*.1             a page for the program and one for each command
 README.md           the block between the help marks, and the output of each example
+.krew.yaml          plugin.yaml as krew-release-bot takes it
 """
 
 import io
@@ -47,6 +48,7 @@ def documents() -> dict[Path, str]:
         ROOT / "docs" / "checks.md": reference(),
         ROOT / "docs" / "messages.md": messages_reference(),
         ROOT / "README.md": readme(),
+        ROOT / ".krew.yaml": release_template(),
     }
     for name, text in man_pages().items():
         made[ROOT / "man" / name] = text
@@ -84,6 +86,20 @@ def commands(block: str) -> Iterator[str]:
     for line in block.splitlines():
         if line.startswith("$ "):
             yield line[2:]
+
+
+# --- krew ------------------------------------------------------------------------------------
+
+
+def release_template() -> str:
+    """plugin.yaml with what krew-release-bot fills in for a release: version, address, checksum."""
+    text = (ROOT / "plugin.yaml").read_text()
+    text = re.sub(
+        r"\A(#.*\n)+", "# Made from plugin.yaml by `make docs`, for krew-release-bot.\n", text
+    )
+    text = text.replace(f"v{__version__}", "{{ .TagName }}")
+    archive = re.compile(r"uri: (.+)\n +sha256: .*")
+    return archive.sub(r'{{addURIAndSha "\1" .TagName }}', text)
 
 
 # --- manual pages ----------------------------------------------------------------------------

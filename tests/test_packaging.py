@@ -109,14 +109,8 @@ def test_it_runs_as_a_module() -> None:
 
 
 def manifest() -> dict:  # type: ignore[type-arg]
-    """The manifest for krew as a release would fill it in."""
-    text = (ROOT / "plugin.yaml").read_text()
-    text = text.replace("{{ .TagName }}", f"v{__version__}")
-    archive = r'\{\{addURIAndSha "([^"]+)" \.TagName \}\}'
-    text, count = re.subn(archive, r"uri: \1\n      sha256: " + "0" * 64, text)
-    assert count
-    assert "{{" not in text
-    return yaml.safe_load(text)  # type: ignore[no-any-return]
+    """The manifest for krew, but for the checksums."""
+    return yaml.safe_load((ROOT / "plugin.yaml").read_text())  # type: ignore[no-any-return]
 
 
 def test_the_manifest_is_one_that_krew_takes() -> None:
