@@ -111,7 +111,7 @@ def test_it_is_installed_used_and_removed(
     config = str(cluster.kubeconfig)
     done = workstation.run("kubectl", "satoken", "doctor", "sa/default", KUBECONFIG=config)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("ok: ")
+    assert "no fault found" in done.stdout
 
     workstation.krew("uninstall", "satoken")
     assert workstation.store() == []
@@ -140,6 +140,20 @@ def test_it_is_upgraded_from_an_index(workstation: Workstation, manifest: str) -
     assert workstation.store() == ["v0.0.2"]
     done = workstation.run("kubectl", "satoken", "--version")
     assert done.stdout == f"kubectl-satoken {__version__}\n", done.stderr
+
+
+def test_the_link_that_completion_prints_completes(
+    workstation: Workstation, bundle: Bundle
+) -> None:
+    workstation.krew("install", f"--manifest={bundle.manifest}", f"--archive={bundle.archive}")
+    before = workstation.run("kubectl", "__complete", "satoken", "doct")
+    assert "doctor" not in before.stdout
+    guide = workstation.run("kubectl", "satoken", "completion").stdout
+    (line,) = re.findall(r"^  (ln .*)$", guide, re.MULTILINE)
+    subprocess.run(["/bin/sh", "-c", line], env=workstation.env | {"PATH": "/bin"}, check=True)
+    done = workstation.run("kubectl", "__complete", "satoken", "doct")
+    assert done.stdout.startswith("doctor\tTell why a pod has no working token"), done.stderr
+    assert done.stdout.endswith(":4\n")
 
 
 def test_an_archive_that_was_tampered_with_is_refused(
