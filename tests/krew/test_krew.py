@@ -57,6 +57,18 @@ class Workstation:
         assert done.returncode == 0, done.stderr
         return done
 
+    def publish(self, manifest: str) -> None:
+        """Puts a manifest into the index ``ours``, which is added when it is new."""
+        index = self.folder / "index"
+        new = not index.exists()
+        (index / "plugins").mkdir(parents=True, exist_ok=True)
+        (index / "plugins" / "satoken.yaml").write_text(manifest)
+        git = ["git", "-C", str(index), "-c", "user.name=x", "-c", "user.email=x"]
+        for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "x"]):
+            subprocess.run([*git, *words], check=True)
+        if new:
+            self.krew("index", "add", "ours", f"file://{index}")
+
     def store(self) -> list[str]:
         """The versions of the plugin that krew has on disk."""
         folder = self.root / "store" / "satoken"
@@ -96,6 +108,7 @@ def manifest(bundle: Bundle, served: str) -> str:
 def test_it_is_installed_used_and_removed(
     workstation: Workstation, bundle: Bundle, cluster: Cluster
 ) -> None:
+    workstation.publish(bundle.manifest.read_text())  # krew removes nothing without an index
     told = workstation.krew(
         "install", f"--manifest={bundle.manifest}", f"--archive={bundle.archive}"
     )
@@ -120,22 +133,13 @@ def test_it_is_installed_used_and_removed(
 
 
 def test_it_is_upgraded_from_an_index(workstation: Workstation, manifest: str) -> None:
-    index = workstation.folder / "index"
-    (index / "plugins").mkdir(parents=True)
+    def version(name: str) -> str:
+        return re.sub(r"version: .*", f"version: {name}", manifest)
 
-    def publish(version: str) -> None:
-        text = re.sub(r"version: .*", f"version: {version}", manifest)
-        (index / "plugins" / "satoken.yaml").write_text(text)
-        git = ["git", "-C", str(index), "-c", "user.name=x", "-c", "user.email=x"]
-        subprocess.run(["git", "init", "--quiet", str(index)], check=True)
-        subprocess.run([*git, "add", "."], check=True)
-        subprocess.run([*git, "commit", "--quiet", "-m", version], check=True)
-
-    publish("v0.0.1")
-    workstation.krew("index", "add", "ours", f"file://{index}")
+    workstation.publish(version("v0.0.1"))
     workstation.krew("install", "ours/satoken")
     assert workstation.store() == ["v0.0.1"]
-    publish("v0.0.2")
+    workstation.publish(version("v0.0.2"))
     workstation.krew("upgrade", "satoken")
     assert workstation.store() == ["v0.0.2"]
     done = workstation.run("kubectl", "satoken", "--version")
