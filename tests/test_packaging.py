@@ -23,7 +23,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("source")
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
-    for name in ("kubectl_satoken", "tests"):
+    for name in ("kubectl_satoken", "tests", "man"):
         ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
     folder = tmp_path_factory.mktemp("wheel")
@@ -38,10 +38,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_has_all_modules_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_has_all_modules_the_manual_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("*.py")}
+    manual = f"kubectl_satoken-{__version__}.data/data/share/man/man1"
+    modules = {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("*.py")}
+    assert names == modules | {f"{manual}/{path.name}" for path in (ROOT / "man").glob("*.1")}
 
 
 def test_the_wheel_is_for_every_machine(wheel: Path) -> None:
@@ -65,6 +67,7 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
         "urllib3",
     }
     assert "kubectl-satoken = kubectl_satoken.__main__:main" in points
+    assert "kubectl_complete-satoken = kubectl_satoken.__main__:complete" in points
     assert f"{folder}/licenses/LICENSE" in names
 
 

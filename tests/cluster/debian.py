@@ -23,8 +23,10 @@ PACKAGES = {
     "iproute2": ("/sbin/ip", "/bin/ip"),
 }
 
-# What the other tests need: shells in which TAB is pressed, and what krew/build compiles with.
+# What the other tests need: shells in which TAB is pressed, what krew/build compiles with, and a
+# reader of manual pages that is strict.
 OTHERS = {
+    "mandoc": ("/usr/bin/mandoc",),
     "tmux": ("/usr/bin/tmux",),
     "zsh": ("/usr/bin/zsh",),
     "fish": ("/usr/bin/fish",),
