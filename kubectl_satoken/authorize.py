@@ -11,7 +11,7 @@ from typing import NamedTuple
 from .cluster import Api, connect
 from .errors import ApiError, Forbidden, NotFound, TooOld, Unauthorized, UsageError
 from .kubeconfig import Impersonation
-from .rbac import Question, allows, grants, groups_of, user_of
+from .rbac import Question, allows, grants, groups_of, prepare_grants, user_of
 from .review import with_token
 from .world import Object, Unseen, World
 
@@ -235,6 +235,7 @@ def granting(
     found: list[Granting] = []
     unseen: list[Unseen] = []
     where = [question.namespace] if question.namespace else []
+    prepare_grants(world, *account, where)
     try:
         for grant in grants(world, *account, where):
             if grant.unseen is not None:

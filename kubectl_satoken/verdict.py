@@ -146,7 +146,8 @@ def mendable(verdict: Verdict) -> bool:
     """Whether a binding could turn the answer into yes."""
     answer = verdict.answer
     lacking = not answer.allowed and not answer.denied and not answer.conditional
-    return lacking and not verdict.granted and verdict.place.account is not None
+    misasked = any(not miss.off for miss in verdict.near)
+    return lacking and not misasked and not verdict.granted and verdict.place.account is not None
 
 
 def facts(verdict: Verdict, wide: bool) -> list[tuple[str, str]]:
