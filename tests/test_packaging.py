@@ -139,3 +139,23 @@ def test_the_manifest_names_each_platform_once() -> None:
         assert one["uri"].endswith(f"{labels['os']}-{labels['arch']}.tar.gz")
         assert f"/v{__version__}/" in one["uri"]
         assert one["bin"] == "kubectl-satoken/kubectl-satoken"
+
+
+WORKFLOWS = sorted((ROOT / ".github").rglob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_and_forms_can_be_read_and_run_what_is_there(path: Path) -> None:
+    text = path.read_text()
+    assert isinstance(yaml.safe_load(text), dict)
+    for target in re.findall(r"run: make (\w+)", text):
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+    for program in re.findall(r"(?:run: |python3 )((?:krew|\.ci)/\w+)", text):
+        assert (ROOT / program).exists(), program
+
+
+def test_a_release_builds_what_the_manifest_names() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())["jobs"]
+    built = {one["platform"] for one in jobs["bundle"]["strategy"]["matrix"]["include"]}
+    labels = [one["selector"]["matchLabels"] for one in manifest()["spec"]["platforms"]]
+    assert built == {f"{one['os']}-{one['arch']}" for one in labels}

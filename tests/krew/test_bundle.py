@@ -115,12 +115,45 @@ def test_it_runs_from_a_folder_with_any_name(unpacked: Path, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
 
 
+def test_a_launcher_that_was_taken_out_of_its_folder_says_so(
+    unpacked: Path, tmp_path: Path
+) -> None:
+    shutil.copy(unpacked, tmp_path)
+    done = call(tmp_path / "kubectl-satoken", "--version")
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"error: kubectl-satoken cannot start {tmp_path}/")
+
+
 @root_only
 def test_it_runs_as_a_user_who_may_write_nowhere(unpacked: Path) -> None:
     before = state(unpacked.parent)
     done = call(unpacked, "explain", "--all", user=NOBODY, group=NOBODY, extra_groups=[])
     assert done.returncode == 0, done.stderr
     assert state(unpacked.parent) == before
+
+
+@root_only
+def test_it_needs_no_libraries_of_the_host(unpacked: Path, tmp_path: Path) -> None:
+    """In a root folder with nothing but itself and /proc: Alpine has no glibc at all."""
+    if not list(unpacked.parent.glob("lib/ld-linux*")):
+        pytest.skip("this bundle uses the host's glibc")
+    shutil.copytree(unpacked.parent, tmp_path / "satoken", copy_function=os.link)
+    (tmp_path / "proc").mkdir()
+    script = (
+        'mount --bind /proc "$1/proc" && exec chroot "$1" /satoken/kubectl-satoken explain --all'
+    )
+    done = in_mount_namespace("sh", "-c", script, "sh", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (ROOT / "docs" / "checks.md").read_text()
+
+
+def in_mount_namespace(*command: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    """Runs a command whose mounts nobody else sees, or skips the test."""
+    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **environ}
+    unshare = ["unshare", "--mount"]
+    if subprocess.run([*unshare, "true"], capture_output=True, env=env).returncode:
+        pytest.skip("this machine allows no mount namespace")
+    return subprocess.run([*unshare, *command], env=env, capture_output=True, text=True)
 
 
 def test_it_writes_nothing_into_its_folder(unpacked: Path) -> None:
@@ -285,16 +318,11 @@ def test_the_certificates_of_the_system_are_found(
         f"mount -t tmpfs tmpfs /etc && mkdir -p {Path(store).parent} && "
         f'cp "$1" {store} && shift && exec "$@"'
     )
-    inside = ["unshare", "--mount", "sh", "-c", script, "sh"]
-    env = {"KUBECONFIG": str(tmp_path / "config"), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    probe = subprocess.run(["unshare", "--mount", "true"], capture_output=True, env=env)
-    if probe.returncode:
-        pytest.skip("this machine allows no mount namespace")
     (tmp_path / "none.crt").touch()
 
     def doctor(ca: Path) -> "subprocess.CompletedProcess[str]":
-        command = [*inside, str(ca), str(unpacked), "doctor", web]
-        return subprocess.run(command, env=env, capture_output=True, text=True)
+        command = ["sh", "-c", script, "sh", str(ca), str(unpacked), "doctor", web]
+        return in_mount_namespace(*command, KUBECONFIG=str(tmp_path / "config"))
 
     assert "signed by an unknown authority" in doctor(tmp_path / "none.crt").stderr
     found = doctor(cluster.ca)
