@@ -23,7 +23,9 @@ WORDS = {
     TAKEN: ("not revoked yet", "error"),
 }
 
-SHOWN = 10  # consumers, without -o wide
+# Without -o wide.
+SHOWN = 10  # consumers
+UNSEEN_SHOWN = 6  # types
 
 # What can be done about it, by what is acted on.
 UNDO = {"Secret": "to undo it", "Pod": "before, to keep what it is"}
@@ -70,7 +72,7 @@ def write(result: Result, world: World, *, wide: bool, colour: bool) -> str:
     facts = plan.facts
     if result.seen is not None and not result.seen.taken:
         facts = tuple(fact for fact in facts if fact[0] != "stops")
-    rows = [*facts, *consumer_rows(result, wide), *note_rows(result)]
+    rows = [*facts, *consumer_rows(result, wide), *note_rows(result, wide)]
     if rows:
         lines.append("")
     lines += [f"  {line}" for head, text in rows for line in row(head, text)]
@@ -80,12 +82,19 @@ def write(result: Result, world: World, *, wide: bool, colour: bool) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def note_rows(result: Result) -> Iterator[tuple[str, str]]:
+def note_rows(result: Result, wide: bool) -> Iterator[tuple[str, str]]:
     """What else is to be known, and what could not be looked at."""
     for note in result.notes:
         yield "note", note
-    for unseen in result.found.unseen:
-        yield "not seen", f"{unseen.what}: {unseen.why}"
+    unseen = result.found.unseen
+    if wide or len(unseen) <= UNSEEN_SHOWN:
+        yield from (("not seen", f"{each.what}: {each.why}") for each in unseen)
+        return
+    # those of Kubernetes itself first: there may be hundreds of others
+    known = {kind.plural for kind in KINDS.values()}
+    names = sorted((each.what for each in unseen), key=lambda what: (what not in known, what))
+    some, more = names[:UNSEEN_SHOWN], len(names) - UNSEEN_SHOWN
+    yield "not seen", f"{', '.join(some)} and {more} more types (-o wide tells why)"
 
 
 def consumer_rows(result: Result, wide: bool) -> Iterator[tuple[str, str]]:
@@ -183,7 +192,9 @@ def closing(result: Result, world: World) -> Iterator[tuple[str, list[str]]]:
     if plan.undo:
         yield UNDO.get(plan.object["kind"] if plan.object else "", UNDO["Secret"]), [*plan.undo]
     if plan.renew:
-        yield "for another token", [*plan.renew]
+        recreated = plan.action == RECREATE
+        title = "for such a Secret with a new token" if recreated else "for another token"
+        yield title, [*plan.renew]
     if plan.further:
         title = "this ends all of them" if result.outcome == IMPOSSIBLE else "to end it for good"
         yield title, [*plan.further]

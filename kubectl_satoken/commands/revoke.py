@@ -162,7 +162,8 @@ def parse(words: list[str]) -> Asked:
         error.hint = error.hint if "command line" in error.message else NEEDED
         raise
     path = where.name
-    if where.kind == "File" and os.sep not in path and not os.path.exists(path):
+    is_file = os.path.exists(path) and not os.path.isdir(path)
+    if where.kind == "File" and os.sep not in path and not is_file:
         return Asked("Handle", path)
     return Asked(where.kind, where.name)
 
@@ -329,13 +330,13 @@ class Job:
 
     def plan_account(self) -> "Plan":
         """What is to be done to an account; also to one that an earlier run has left deleted."""
-        from .. import revoke
+        from .. import kept_account, revoke
 
         try:
             return revoke.of_account(self.namespace, self.asked.name, self.world)
         except NotFound:
             file = self.kept_file()
-            manifest = read_kept(file)
+            manifest = kept_account.read(file)
             if manifest is None or file is None:
                 raise
             return revoke.interrupted(manifest, file)
@@ -414,7 +415,7 @@ class Job:
 
     def perform(self, plan: "Plan", *, dry_run: bool = False) -> None:
         """Sends what a plan says. Raises ApiError."""
-        from .. import revoke, writes
+        from .. import kept_account, revoke, writes
         from ..times import date
         from ..token_secrets import INVALID_SINCE_LABEL
 
@@ -435,7 +436,7 @@ class Job:
                 self.recreate(item, manifest)
         elif not dry_run:
             writes.recreate(self.api, item, "")
-            forget_kept(self.kept_file())
+            kept_account.forget(self.kept_file())
         else:
             writes.create(self.api, item, dry_run=True)
 
@@ -474,17 +475,16 @@ class Job:
 
     def recreate(self, item: "Object", manifest: "Object") -> None:
         """Deletes an account and makes it again; what is to be made is kept until it is there."""
-        from .. import writes
+        from .. import kept_account, writes
 
         file = self.kept_file()
-        kept = keep(file, manifest)
-        if not kept:
+        if not kept_account.keep(file, manifest):
             file = None
             self.say_manifest(manifest)
         try:
             writes.delete(self.api, item, whole=True)
         except ApiError:
-            forget_kept(file)
+            kept_account.forget(file)
             raise
         try:
             writes.recreate(self.api, manifest, item["metadata"]["uid"])
@@ -498,7 +498,7 @@ class Job:
                     f"{again} (or the same command once more)\n"
                 )
             raise
-        forget_kept(file)
+        kept_account.forget(file)
 
     def say_manifest(self, manifest: "Object") -> None:
         """Prints what makes the account again, where it cannot be kept in a file."""
@@ -509,18 +509,9 @@ class Job:
 
     def kept_file(self) -> str | None:
         """Where the manifest of an account is kept while it is away; None without a home."""
-        import os
-        from hashlib import sha256
+        from ..kept_account import file_of
 
-        from ..token_cache import cache_folder
-
-        folder = cache_folder(self.env.environ)
-        if folder is None:
-            return None
-        name = self.asked.name
-        key = sha256(f"{self.api.server} {self.namespace} {name}".encode()).hexdigest()[:16]
-        parent = os.path.dirname(folder)
-        return os.path.join(parent, "revoked", f"{self.namespace}-{name}-{key}.json")
+        return file_of(self.env, self.api.server, self.namespace, self.asked.name)
 
     # --- what came of it
 
@@ -578,7 +569,7 @@ class Job:
 
     def unverified(self, plan: "Plan", started: float) -> str:
         """What can be said without a token."""
-        from ..revoke import CACHE, DELETE, RECREATE, RESTORE
+        from ..revoke import CACHE, DELETE, LEEWAY, RECREATE, RESTORE
 
         why = "not verified, for that takes a token"
         if self.token is not None:
@@ -588,7 +579,7 @@ class Job:
         if plan.action == RESTORE:
             return "the account is there again, made anew"
         if plan.action == DELETE and not self.gone(plan, started):
-            return f"{done(plan)}, and it is not gone yet; its tokens end at the latest when it is"
+            return f"{done(plan)}, and it is not gone yet; its tokens end {LEEWAY} s after its time"
         return f"{done(plan)}; it is refused within {CACHE} s ({why})"
 
     def gone(self, plan: "Plan", started: float) -> bool:
@@ -714,46 +705,3 @@ def done(plan: "Plan") -> str:
         return plan.message
     name = f"{item['kind'].lower()}/{item['metadata']['name']}"
     return f"{name} was {'deleted' if plan.action == DELETE else 'marked invalid'}"
-
-
-# --- the account while it is away -----------------------------------------------------------------
-
-
-def keep(path: str | None, manifest: "Object") -> bool:
-    """Keeps a manifest in a file of mode 0600. Whether that was possible."""
-    import json
-    import os
-
-    from ..secret_file import put
-    from ..world import Sealed
-
-    if path is None:
-        return False
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        put(path, Sealed(json.dumps(manifest, indent=2) + "\n"))
-    except (OSError, SatokenError):
-        return False
-    return True
-
-
-def read_kept(path: str | None) -> "Object | None":
-    """The manifest that an earlier run kept."""
-    import json
-
-    try:
-        with open(path or "", encoding="utf-8") as file:
-            manifest = json.load(file)
-        return manifest if manifest["kind"] == "ServiceAccount" else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def forget_kept(path: str | None) -> None:
-    """Removes the file, once the account is there."""
-    import os
-    from contextlib import suppress
-
-    if path is not None:
-        with suppress(OSError):
-            os.unlink(path)

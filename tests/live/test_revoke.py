@@ -230,7 +230,10 @@ class Office(Desk):
         """The token of a Secret that is made for it."""
         self.kubectl("apply", "-f", "-", stdin=manifest)
         self.kubectl("wait", "--for=jsonpath={.data.token}", f"secret/{name}", "--timeout=30s")
-        value = self.kubectl("get", "secret", name, "-o", "jsonpath={.data.token}")
+        return self.legacy_token(name)
+
+    def legacy_token(self, name: str) -> str:
+        value = self.kubectl("get", "secret", name, "-o", "jsonpath={.data.token}", check=False)
         return base64.b64decode(value).decode()
 
     def ended(self, token: str, *words: str, stdin: str | None = None, within: int = 16) -> str:
@@ -561,11 +564,13 @@ def test_all_tokens_of_an_account(office: Office) -> None:
     office.kubectl("create", "rolebinding", "ci", "--clusterrole=view", "--serviceaccount",
                    f"{office.namespace}:ci")  # fmt: skip
     legacy = office.legacy(LEGACY.replace("web", "ci"), "ci-token")
+    by_hand = LEGACY.replace("web-token", "by-hand").replace("web}", "ci, note: x}")
+    by_hand = office.legacy(by_hand, "by-hand")
     office.kubectl("apply", "-f", "-", stdin=SHOP.replace("web", "ci"))
     office.until(lambda: office.kubectl("get", "pods", "-o", "name").count("pod/") == 1)
     handle = office.mint("ci", "--revocable").stdout
     unbound = office.mint("ci", "--duration=24h").stdout
-    tokens = (legacy, handle, unbound)
+    tokens = (legacy, by_hand, handle, unbound)
     assert all(map(office.taken, tokens))
     before, state = json.loads(office.kubectl("get", "sa", "ci", "-o", "json")), office.state()
     dry = office.revocation("sa/ci")
@@ -575,7 +580,10 @@ def test_all_tokens_of_an_account(office: Office) -> None:
     assert "shop" in runs
     done = office.revoke("sa/ci", "--yes")
     text = flat(done.stdout)
-    assert "secret/ci-token: its token Secrets are deleted with it" in text
+    assert "secret/ci-token, which is deleted with the account" in text
+    assert "secret/by-hand, which is deleted with the account" in text
+    gone = ("secret/ci-token", "secret/by-hand")
+    office.until(lambda: not {*gone} & {*office.kubectl("get", "secrets", "-o", "name").split()})
     assert "get 401 Unauthorized, until they are made anew" in text
     for token in tokens:
         office.until(lambda token=token: not office.taken(token), 12)  # type: ignore[misc]
@@ -598,6 +606,15 @@ def test_all_tokens_of_an_account(office: Office) -> None:
     # the pods get new ones as printed
     (restart,) = (line for line in done.stdout.splitlines() if "rollout restart" in line)
     office.shell(restart)
+    # and so does the Secret that somebody made
+    heredoc = re.search(r"^kubectl apply -f - <<'EOF'$.*?^EOF$", done.stdout, re.M | re.S)
+    assert heredoc
+    assert "ci-token" not in heredoc[0], "nobody made that by hand"
+    office.shell(heredoc[0])
+    office.until(lambda: office.legacy_token("by-hand") != "")
+    assert office.taken(office.legacy_token("by-hand"))
+    notes = "jsonpath={.metadata.annotations.note}"
+    assert office.kubectl("get", "secret", "by-hand", "-o", notes) == "x"
     # kubectl apply still knows the account
     office.kubectl("apply", "-f", "-", stdin=ACCOUNT)
 
