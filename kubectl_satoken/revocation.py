@@ -48,7 +48,7 @@ class Result(NamedTuple):
     """What came of a plan. ``outcome`` is that of the plan or one of the above.
 
     ``said`` tells what was seen afterwards. ``command`` is what does it; ``notes`` what else is to
-    be known. ``refused`` is why the API server would not let it be done.
+    be known. ``refused`` is why it would fail.
     """
 
     plan: Plan
@@ -86,13 +86,16 @@ def note_rows(result: Result, wide: bool) -> Iterator[tuple[str, str]]:
     """What else is to be known, and what could not be looked at."""
     for note in result.notes:
         yield "note", note
+    if result.refused:
+        yield "refused", result.refused
     unseen = result.found.unseen
     if wide or len(unseen) <= UNSEEN_SHOWN:
         yield from (("not seen", f"{each.what}: {each.why}") for each in unseen)
         return
-    # those of Kubernetes itself first: there may be hundreds of others
+    # pods, then others of Kubernetes itself: there may be hundreds of custom resources
     known = {kind.plural for kind in KINDS.values()}
-    names = sorted((each.what for each in unseen), key=lambda what: (what not in known, what))
+    names = [each.what for each in unseen]
+    names.sort(key=lambda what: (what != "pods", what not in known, what))
     some, more = names[:UNSEEN_SHOWN], len(names) - UNSEEN_SHOWN
     yield "not seen", f"{', '.join(some)} and {more} more types (-o wide tells why)"
 
@@ -185,7 +188,7 @@ def closing(result: Result, world: World) -> Iterator[tuple[str, list[str]]]:
     plan = result.plan
     if result.command:
         yield "to do it", [result.command]
-    if plan.action == RECREATE:
+    if plan.action == RECREATE and not result.refused:
         lines = restarts(result, world)
         if lines:
             yield "then, for the pods to get new tokens", lines

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .checks.legacy_cleaner import is_openshift, label, listing_account, tracked_since
-from .errors import NotFound, SatokenError, UsageError
+from .errors import NotFound, UsageError
 from .fixes import kubectl, satoken
 from .handles import ACCOUNT, LABELS, PURPOSE, RENEWED, handle, left
 from .mounts import account_of, is_mirror
@@ -588,7 +588,7 @@ def made_again(secret: Object, account: Object, world: World) -> Iterator[str]:
 def manifest_of(account: Object, world: World) -> Object:
     """The account as it is to be made again: without the Secrets that go with the old one.
 
-    Raises SatokenError where it cannot be told which these are.
+    Raises Unseen where it cannot be told which these are.
     """
     from .writes import again
 
@@ -597,12 +597,7 @@ def manifest_of(account: Object, world: World) -> Object:
     for field in ("secrets", "imagePullSecrets"):
         kept = []
         for reference in account.get(field) or []:
-            try:
-                secret = world.get("Secret", namespace, str(reference.get("name") or ""))
-            except Unseen as unseen:
-                raise SatokenError(
-                    f"which of the {field} of the account go with it cannot be told: {unseen}"
-                ) from unseen
+            secret = world.get("Secret", namespace, str(reference.get("name") or ""))
             if secret is None or not (is_token_type(secret) or is_openshift(secret)):
                 kept.append(reference)
         manifest.pop(field, None)

@@ -241,9 +241,10 @@ class Job:
             return self.finish(plan, self.losers(plan), before, started)
         found = self.consumers(plan)
         if plan.outcome == PLANNED:
-            refused = self.rehearse(plan)
+            error = self.rehearse(plan)
+            refused = error.message if error else ""
             self.show(self.result(plan, found, before, command=self.again(), refused=refused))
-            return self.fail(refused) if refused else ExitStatus.OK
+            return self.fail(error) if error else ExitStatus.OK
         if plan.outcome == IMPOSSIBLE:
             self.show(self.result(plan, found, before))
             return ExitStatus.FAILED
@@ -349,19 +350,24 @@ class Job:
 
     def may_look(self) -> str:
         """Who may grant the right to look at what was named."""
+        kind, name = self.asked
+        return self.may_get("Secret" if kind == "Handle" else kind, name)
+
+    def may_get(self, kind: str, name: str) -> str:
+        """Who may grant the right to get an object; empty for what is none."""
         from ..authorize import user_name
         from ..denied import grant
         from ..world import KINDS
 
-        kind = "Secret" if self.asked.kind == "Handle" else self.asked.kind
         if kind not in KINDS:
             return ""
         plural = KINDS[kind].plural
+        # as the API server would have said it
         refusal = (
-            f'{plural} "{self.asked.name}" is forbidden: User "{user_name(self.api)}" cannot get '
+            f'{plural} "{name}" is forbidden: User "{user_name(self.api)}" cannot get '
             f'resource "{plural}" in API group "" in the namespace "{self.namespace}"'
         )
-        return grant(refusal, f"revoke-{self.asked.name}", self.world)
+        return grant(refusal, self.role(), self.world)
 
     def consumers(self, plan: "Plan") -> "Found":
         """Who loses the token."""
@@ -401,17 +407,17 @@ class Job:
 
     # --- doing it
 
-    def rehearse(self, plan: "Plan") -> str:
-        """Why the API server would not do it; empty if it would. Nothing is stored."""
+    def rehearse(self, plan: "Plan") -> SatokenError | None:
+        """Why it would fail; None if it would not. Nothing is stored."""
         try:
             self.perform(plan, dry_run=True)
         except NotFound:
-            return ""
+            return None
         except (Unauthorized, Unreachable):
             raise
         except SatokenError as error:
-            return error.message
-        return ""
+            return error
+        return None
 
     def perform(self, plan: "Plan", *, dry_run: bool = False) -> None:
         """Sends what a plan says. Raises ApiError."""
@@ -428,7 +434,7 @@ class Job:
             grace = self.args.grace_period if item["kind"] == "Pod" else None
             writes.delete(self.api, item, grace=grace, dry_run=dry_run)
         elif plan.action == revoke.RECREATE:
-            manifest = revoke.manifest_of(item, self.world)
+            manifest = self.manifest(item)
             if dry_run:
                 writes.delete(self.api, item, whole=True, dry_run=True)
                 writes.create(self.api, manifest, dry_run=True)
@@ -439,6 +445,20 @@ class Job:
             kept_account.forget(self.kept_file())
         else:
             writes.create(self.api, item, dry_run=True)
+
+    def manifest(self, account: "Object") -> "Object":
+        """The account as it is to be made again. Raises SatokenError where that cannot be told."""
+        from ..revoke import manifest_of
+        from ..world import Unseen
+
+        try:
+            return manifest_of(account, self.world)
+        except Unseen as unseen:
+            raise SatokenError(
+                f"which Secrets of serviceaccount {account['metadata']['name']} go with it cannot "
+                f"be told: {unseen}",
+                self.may_get("Secret", unseen.what.rpartition("/")[2]),
+            ) from unseen
 
     def act(self, plan: "Plan") -> None:
         """Does what a plan says. Raises SatokenError, explained."""
@@ -471,7 +491,8 @@ class Job:
 
     def role(self) -> str:
         """What a Role is called that allows it."""
-        return f"revoke-{self.asked.name}" if self.asked.kind not in ("Stdin", "File") else "revoke"
+        named = f"-{self.asked.name}" if self.asked.kind not in ("Stdin", "File") else ""
+        return f"revoke{named}-{{verb}}"
 
     def recreate(self, item: "Object", manifest: "Object") -> None:
         """Deletes an account and makes it again; what is to be made is kept until it is there."""
@@ -626,9 +647,6 @@ class Job:
         """What came of it."""
         from ..revocation import Result
 
-        notes = list(self.notes)
-        if refused:
-            notes.append(f"you may not: {refused}")
         dry_run = not self.args.yes
         return Result(
             plan,
@@ -636,7 +654,7 @@ class Job:
             outcome or plan.outcome,
             said,
             seen,
-            tuple(notes),
+            tuple(self.notes),
             "" if refused else command,
             refused,
             self.target(),
@@ -685,12 +703,12 @@ class Job:
         text = revocation.write(result, self.world, wide=form == "wide", colour=colour)
         self.env.stdout.write(text)
 
-    def fail(self, refused: str) -> ExitStatus:
-        """Says who may grant what is missing."""
+    def fail(self, error: SatokenError) -> ExitStatus:
+        """Says what would go wrong, and who may grant what is missing."""
         from ..denied import grant
 
-        hint = grant(refused, self.role(), self.world)
-        self.env.stderr.write(f"error: the API server would not do it: {visible(refused)}\n")
+        hint = grant(error.message, self.role(), self.world) or error.hint
+        self.env.stderr.write(f"error: with --yes this would fail: {visible(error.message)}\n")
         if hint:
             self.env.stderr.write(f"hint: {visible(hint)}\n")
         return ExitStatus.FAILED
