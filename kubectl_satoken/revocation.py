@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from .consumers import NAMED, PULL, RUNS_AS, Consumer, Found
 from .fixes import kubectl
-from .output import indent, paint, row, wrap
+from .output import indent, name_object, paint, row, wrap
 from .revoke import ALREADY, IMPOSSIBLE, PLANNED, RECREATE, Plan
 from .token_secrets import LAST_USED_LABEL
 from .world import KINDS, Object, Ref, World
@@ -263,11 +263,6 @@ def revocation_object(result: Result) -> Object:
         "refused": result.refused or None,
         "skipped": [{"what": each.what, "why": each.why} for each in result.found.unseen],
     }
-
-
-def name_object(ref: Ref) -> Object:
-    """An object's name for programs."""
-    return {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
 
 
 def consumer_object(ref: Ref, one: Consumer) -> Object:

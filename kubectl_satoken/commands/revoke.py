@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..cli import PROG
 from ..env import Env
 from ..errors import (
+    AlreadyExists,
     ApiError,
     Conflict,
     ExitStatus,
     Forbidden,
+    Invalid,
     NotFound,
     SatokenError,
+    ServerError,
     Unauthorized,
     Unreachable,
     UsageError,
@@ -71,6 +74,10 @@ NEEDED = "-, FILE, secret/NAME, pod/NAME, sa/NAME, or the NAME of a handle (mint
 KINDS_TAKEN = ("Secret", "Pod", "ServiceAccount")
 MARGIN = 5  # seconds more than the API server should need
 POLL = 1.0
+
+# What the API server says where an admission webhook has side effects.
+NO_REHEARSAL = "does not support dry run"
+
 PAGE = 200  # objects, so that a page of large ones stays small
 
 
@@ -228,6 +235,7 @@ class Job:
         # what was asked of the API server may have left its mark: a legacy token was used
         self.world = self.look()
         plan = self.plan(before)
+        self.say_what_is_not_known(plan, before)
         over = before is not None and not before.taken and plan.outcome != ALREADY
         # one of somebody else may be good elsewhere
         if before is not None and over and plan.account is not None:
@@ -254,6 +262,23 @@ class Job:
         return ExitStatus.OK
 
     # --- what is known
+
+    def say_what_is_not_known(self, plan: "Plan", before: "Seen | None") -> None:
+        """Notes what the verdict on the token, or the want of one, leaves open."""
+        from ..revoke import ALREADY, CACHE, INVALIDATE
+
+        if before is not None:
+            if before.taken and plan.outcome == ALREADY and not self.args.yes:
+                self.notes.append(
+                    f"the API server takes it still, which it may for {CACHE} s (--yes waits)"
+                )
+        elif self.token is not None and plan.action == INVALIDATE and not self.args.yes:
+            self.notes.append("the API server was not asked about it, which counts as a use")
+        elif self.token is not None and plan.action:
+            self.notes.append(
+                "the API server could not be asked whether the token is genuine: what ends it is "
+                "taken from what it says of itself"
+            )
 
     def take_token(self) -> None:
         """Takes the token of a Secret, to see afterwards whether it is refused."""
@@ -416,6 +441,9 @@ class Job:
         except (Unauthorized, Unreachable):
             raise
         except SatokenError as error:
+            if isinstance(error, Invalid) and NO_REHEARSAL in error.message:
+                self.notes.append(f"whether it may be done could not be tried: {error.message}")
+                return None
             return error
         return None
 
@@ -497,21 +525,26 @@ class Job:
     def recreate(self, item: "Object", manifest: "Object") -> None:
         """Deletes an account and makes it again; what is to be made is kept until it is there."""
         from .. import kept_account, writes
+        from ..fixes import kubectl
 
         file = self.kept_file()
         if not kept_account.keep(file, manifest):
             file = None
             self.say_manifest(manifest)
+        doubt: SatokenError | None = None
         try:
             writes.delete(self.api, item, whole=True)
+        except (ServerError, Unreachable) as error:
+            doubt = error  # it may be done all the same, and then the account is away
         except ApiError:
             kept_account.forget(file)
             raise
         try:
             writes.recreate(self.api, manifest, item["metadata"]["uid"])
-        except BaseException:
-            from ..fixes import kubectl
-
+        except BaseException as error:
+            if doubt is not None and isinstance(error, AlreadyExists):
+                kept_account.forget(file)  # it was not done: the old one is there
+                raise doubt from error
             if file:
                 again = kubectl(self.world, "", "create", "-f", file)
                 self.env.stderr.write(

@@ -255,6 +255,20 @@ class Office(Desk):
             assert again.stdout.startswith("already revoked: ")
         return done.stdout
 
+    def ended_for(self, audience: str, token: str) -> None:
+        """Ends a token that is not for the API server."""
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview"}
+        asked = json.dumps({**body, "spec": {"token": token, "audiences": [audience]}})
+
+        def taken() -> bool:
+            answer = self.kubectl("create", "-f", "-", "-o", "json", stdin=asked)
+            return bool(json.loads(answer)["status"].get("authenticated"))
+
+        assert taken()
+        found = self.revocation("-", "--yes", stdin=token)
+        assert found["outcome"] == "revoked"
+        assert not taken()
+
     def until(self, what: Callable[[], bool], seconds: float = 30) -> None:
         end = time.monotonic() + seconds
         while not what():
@@ -493,6 +507,20 @@ def test_tokens_that_others_made(office: Office) -> None:
     assert done.stdout.startswith("cannot revoke: ")
     done = office.revoke("-", stdin="nothing of the kind", status=3)
     assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+
+
+def test_who_may_not_ask_is_told_that_the_token_may_be_forged(office: Office) -> None:
+    """Of a token for others only a TokenReview tells, which few may make."""
+    office.kubectl("apply", "-f", "-", stdin=POD)
+    user = f"jane-{uuid.uuid4().hex[:6]}"
+    office.kubectl("create", "rolebinding", user, "--clusterrole=edit", f"--user={user}")
+    environ = {"KUBECONFIG": str(office.cluster.user(user))}
+    token = office.mint("web", "--bound-to", "pod/web-0", "--audience", "vault").stdout
+    done = office.revoke("-", stdin=token, **environ)
+    assert "could not be asked whether the token is genuine" in flat(done.stdout)
+    done = office.revoke("-", stdin=token)
+    assert "genuine" not in done.stdout
+    office.ended_for("vault", token)
 
 
 def test_a_forged_token_cannot_have_a_pod_deleted(office: Office) -> None:
@@ -789,6 +817,43 @@ def test_a_server_that_fails_between_the_two_halves(office: Office) -> None:
     assert labels == "build"
     assert not [*office.folder.rglob("revoked/*")]
     office.until(lambda: not office.taken(token), 12)
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_an_answer_that_gets_lost(arrives: bool, office: Office) -> None:
+    """Whether the account was deleted is not known then; it is there afterwards in any case."""
+    office.kubectl("label", "sa", "web", "team=build")
+    uid = office.uid("sa", "web")
+
+    def meanwhile(request: faults.Request) -> faults.Reply | None:
+        if is_write(request, "DELETE", "serviceaccounts/web"):
+            if arrives:
+                office.kubectl("delete", "sa", "web")
+            return faults.Reply(cut="before")
+        return None
+
+    with relay(office, meanwhile) as environ:
+        done = office.revoke("sa/web", "--yes", status=0 if arrives else 3, **environ)
+    assert (office.uid("sa", "web") != uid) == arrives
+    labels = office.kubectl("get", "sa", "web", "-o", "jsonpath={.metadata.labels.team}")
+    assert labels == "build"
+    assert ("the connection broke off" in done.stderr) != arrives
+    assert not [*office.folder.rglob("revoked/*")]
+
+
+def test_a_webhook_that_cannot_be_tried(office: Office) -> None:
+    said = 'admission webhook "hook.example.org" does not support dry run'
+
+    def meanwhile(request: faults.Request) -> faults.Reply | None:
+        if request.method == "PATCH" and "dryRun" in request.path:
+            return faults.Reply(400, faults.status(400, "BadRequest", said))
+        return None
+
+    office.legacy()
+    with relay(office, meanwhile) as environ:
+        done = office.revoke("secret/web-token", **environ)
+        assert f"whether it may be done could not be tried: {said}" in flat(done.stdout)
+        office.revoke("secret/web-token", "--yes", **environ)
 
 
 def test_the_command_that_is_printed_brings_the_account_back(office: Office) -> None:
