@@ -273,7 +273,7 @@ class Job:
                     f"the API server takes it still, which it may for {CACHE} s (--yes waits)"
                 )
         elif self.token is not None and plan.action == INVALIDATE and not self.args.yes:
-            self.notes.append("the API server was not asked about it, which counts as a use")
+            self.notes.append("the API server was not asked about it: that would count as a use")
         elif self.token is not None and plan.action:
             self.notes.append(
                 "the API server could not be asked whether the token is genuine: what ends it is "
@@ -588,7 +588,7 @@ class Job:
         if seen.taken:
             said = (
                 f"{done(plan)}, and the API server still takes the token "
-                f"{seen.after or 0:.0f} s later"
+                f"{seen.after or 0:.0f}s later"
             )
             if (seen.after or 0) > plan.within:
                 self.notes.append(
@@ -597,7 +597,7 @@ class Job:
                 )
             self.show(self.result(plan, found, seen, TAKEN, said))
             return ExitStatus.FINDINGS
-        said = f"{done(plan)}, and the API server refuses it {seen.after or 0:.0f} s later"
+        said = f"{done(plan)}, and the API server refuses it {seen.after or 0:.0f}s later"
         outcome = ALREADY if plan.outcome == ALREADY else REVOKED
         self.show(self.result(plan, found, seen, outcome, said))
         return ExitStatus.OK
