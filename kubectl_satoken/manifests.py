@@ -14,7 +14,7 @@ from .env import Env
 from .errors import ManifestError
 from .times import seconds
 from .token_secrets import redacted
-from .workloads import TEMPLATE_PATHS, template_path
+from .workloads import TEMPLATE_PATHS, dotted, step_into, template_paths
 from .world import KINDS, Object, Unseen, Want
 
 # What every namespace has, and hardly anybody writes into a manifest.
@@ -347,12 +347,15 @@ def flatten(document: Any, where: str) -> Iterator[Object]:
     if kind == "Pod":
         check_shape(document, {"spec!": POD_SPEC_SHAPE}, where)
     else:
-        for path in TEMPLATE_PATHS:
-            shape: Any = {"spec": POD_SPEC_SHAPE, "metadata": METADATA_SHAPE}
-            for field in reversed(path):
-                shape = {field: shape}
-            if template_path(document) == path:
-                check_shape(document, shape, where)
+        for path in template_paths(document):
+            try:
+                check_shape(step_into(document, path), TEMPLATE_SHAPE, where, dotted(path))
+            except ManifestError:
+                if path in TEMPLATE_PATHS:
+                    raise
+                # a field of some custom kind that only looks like a pod template
+                document = {**document, "spec": {}}
+                break
     yield document
 
 
@@ -491,6 +494,7 @@ WORKLOADS = (
     "Job",
     "CronJob",
 )
+TEMPLATE_SHAPE = {"spec": POD_SPEC_SHAPE, "metadata": METADATA_SHAPE}
 WORKLOAD_STATUS_SHAPE = {
     **dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas"), int),
     **dict.fromkeys(("desiredNumberScheduled", "currentNumberScheduled"), int),

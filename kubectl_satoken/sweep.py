@@ -14,7 +14,14 @@ from .mounts import account_of
 from .pod_reader import VARYING, Sketch
 from .targets import admitted
 from .token_secrets import meant_as_token, taken_secrets
-from .workloads import controller_of, owner_of, template_path, template_pod
+from .workloads import (
+    CONTROLLERS,
+    controller_of,
+    owner_of,
+    template_path,
+    template_paths,
+    template_pod,
+)
 from .world import KINDS, Kind, Object, Unseen, World
 
 # So that memory stays small where everything is at fault: how many causes of one check are told in
@@ -131,7 +138,6 @@ class Tally:
             key = item.key
             item = item.whole()
         kind = item["kind"]
-        subject = item
         wanted = self.wanted
         like = False
         if kind == "Pod":
@@ -150,11 +156,16 @@ class Tally:
         elif kind == "Secret":
             self.counts["secrets"] += 1
         else:
-            template = template_pod(item)
-            if template is None:
-                return
-            subject = admitted(template, self.world)
-            self.workloads.add((namespace_of(item), item["metadata"]["name"]))
+            for path in template_paths(item):
+                self.workloads.add((namespace_of(item), item["metadata"]["name"]))
+                self.judge(admitted(template_pod(item, path) or {}, self.world), False, wanted)
+            return
+        self.judge(item, kind == "Pod", wanted, like)
+
+    def judge(
+        self, subject: Object, live: bool, wanted: Container[str] | None, like: bool = False
+    ) -> None:
+        """Examines an object and notes what is found; ``like`` one that is like others."""
         findings, skipped, ran = examine(subject, self.world, asked=False, wanted=wanted)
         if wanted is self.wanted:
             self.checked[subject["kind"]] = ran
@@ -170,9 +181,9 @@ class Tally:
                 same = flags.get(finding.code, one[1]) == one[1]
                 flags[finding.code] = one[1] if same else None
             if finding.ignored is None:
-                self.note(finding, subject, kind == "Pod")
+                self.note(finding, subject, live)
             else:
-                self.note_ignored(finding, subject, kind == "Pod")
+                self.note_ignored(finding, subject, live)
 
     def note_skipped(self, skipped: list[Skipped]) -> None:
         """Notes what could not be looked at."""
@@ -529,6 +540,7 @@ def of_kinds(kinds: Sequence[Kind], world: Sweepable, selector: str = "") -> Ite
     uids: set[str] = set()
     selected: set[str] = set()
     for kind in kinds:
+        bare = fit = False
         if kind.kind == "Pod":
             for pod in of_pods(world, selector):
                 selected.add(pod["metadata"].get("uid", ""))
@@ -543,15 +555,23 @@ def of_kinds(kinds: Sequence[Kind], world: Sweepable, selector: str = "") -> Ite
                 if not examined(item):
                     continue
             elif not template_path(item):
-                raise UsageError(
-                    f"{kind.plural} have no pod template, so they have no token",
-                    "name a type of pod, workload, service account or Secret",
-                )
+                # of a custom kind some may say otherwise what their pods are made from
+                bare = True
+                if kind.kind in KINDS:
+                    break
+                continue
             else:
+                fit = True
                 uids.add(metadata.get("uid", ""))
             yield item
+        if bare and not fit:
+            raise UsageError(
+                f"{kind.plural} have no pod template, so they have no token",
+                "name a type of pod, workload, service account or Secret",
+            )
     if uids and any(kind.kind not in NEAREST for kind in kinds):
-        for between in ("ReplicaSet", "Job"):
+        custom = any(kind.kind not in KINDS for kind in kinds)
+        for between in CONTROLLERS if custom else ("ReplicaSet", "Job"):
             for item in world.each(KINDS[between], metadata=True):
                 if (controller_of(item) or {}).get("uid") in uids:
                     uids.add(item["metadata"]["uid"])
