@@ -900,7 +900,7 @@ def windows_paths(pod: Object, world: World) -> Iterator[Finding]:
             grouped(pod, changes),
             "mount it at the path that becomes that one (pods are recreated)",
         ),
-        certainty="likely",
+        certainty="possible",
     )
 
 
