@@ -394,6 +394,10 @@ def verdict(
     rest = also([cause for cause in causes if cause not in shown], colour)
     if rest:
         lines += ["", *rest]
+    if any(cause.finding.stage == "access" for cause in faults) and report.source == "cluster":
+        asks = dict.fromkeys(one.ask for one in report.rights if one.target == name)
+        if asks:
+            lines += ["", "what the account may do:", *(f"  {ask}" for ask in asks)]
     return lines if lines[0] else lines[1:]
 
 
