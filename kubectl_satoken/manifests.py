@@ -346,10 +346,13 @@ def flatten(document: Any, where: str) -> Iterator[Object]:
     check_shape(document, OBJECT_SHAPES.get(str(kind), OBJECT_SHAPE), where)
     if kind == "Pod":
         check_shape(document, {"spec!": POD_SPEC_SHAPE}, where)
+        check_names(document["spec"], where, "spec")
     else:
         for path in template_paths(document):
             try:
-                check_shape(step_into(document, path), TEMPLATE_SHAPE, where, dotted(path))
+                template = step_into(document, path)
+                check_shape(template, TEMPLATE_SHAPE, where, dotted(path))
+                check_names(template["spec"], where, dotted((*path, "spec")))
             except ManifestError:
                 if path in TEMPLATE_PATHS:
                     raise
@@ -609,6 +612,18 @@ def expanded(shape: Object, value: Object) -> Iterable[tuple[str, Any]]:
     if "*" in shape:
         return [(key, shape["*"]) for key in value]
     return shape.items()
+
+
+def check_names(spec: Object, where: str, path: str) -> None:
+    """Raises ManifestError where two volumes, or two containers, of a pod spec have one name."""
+    for fields in (("volumes",), ("initContainers", "containers", "ephemeralContainers")):
+        names: set[str] = set()
+        for field in fields:
+            for index, item in enumerate(spec.get(field) or []):
+                if item["name"] in names:
+                    place = f"{path}.{field}[{index}].name"
+                    raise ManifestError(f'{where}: {place} is there twice: "{item["name"]}"')
+                names.add(item["name"])
 
 
 def check_shape(value: Any, shape: Any, where: str, path: str = "") -> None:

@@ -38,6 +38,10 @@ NEAREST = ("ReplicaSet", "ReplicationController", "StatefulSet", "DaemonSet", "J
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 
 
+# An object, or a pod still to be read, or why some could not be seen.
+Item = Sketch | Object | Unseen
+
+
 class Sweepable(World, Protocol):
     """A World that can be read from end to end."""
 
@@ -66,17 +70,17 @@ Told = Callable[[dict[str, int], int], None]
 
 
 def sweep(
-    items: Iterable[Sketch | Object],
+    items: Iterable[Item],
     world: World,
     tell: Told | None = None,
     wanted: Container[str] | None = None,
 ) -> Report:
     """Examines pods, workloads (by their template), service accounts and token Secrets.
 
-    They come one by one and none is kept. ``tell`` hears how many there were, and how many faults;
-    ``wanted`` are the codes of the checks to run, if not all. An interrupt, or an error midway,
-    ends it: the report says so, and what was found stays. Raises what goes wrong before anything
-    was looked at.
+    They come one by one and none is kept; what cannot be seen comes as the reason for that.
+    ``tell`` hears how many there were, and how many faults; ``wanted`` are the codes of the checks
+    to run, if not all. An interrupt, or an error midway, ends it: the report says so, and what was
+    found stays. Raises what goes wrong before anything was looked at.
     """
     tally = Tally(world, wanted)
     broken = ""
@@ -128,9 +132,12 @@ class Tally:
         self.owners: dict[str, Name] = {}
         self.kinds: Names = {}
 
-    def take(self, item: Sketch | Object) -> None:
+    def take(self, item: Item) -> None:
         """Examines one object and notes what it comes to."""
         key = None
+        if isinstance(item, Unseen):
+            self.note_skipped([Skipped("", item.what, item.what, item.why)])
+            return
         if isinstance(item, Sketch):
             if self.met(item):
                 self.counts["pods"] += 1
@@ -435,8 +442,8 @@ def number(count: int, word: str) -> str:
 # --- what a sweep of a cluster looks at -----------------------------------------------------------
 
 
-def everything(world: Sweepable, selector: str = "") -> Iterator[Sketch | Object]:
-    """Accounts, token Secrets, workloads that lack pods, and pods.
+def everything(world: Sweepable, selector: str = "") -> Iterator[Item]:
+    """Accounts, token Secrets, workloads that lack pods, CronJobs, and pods.
 
     Of a selector the pods, and what they use. Raises Unseen when pods cannot be listed.
     """
@@ -466,19 +473,20 @@ def examined(item: Object) -> bool:
     return item["kind"] != "Secret" or meant_as_token(item)
 
 
-def listed(kind: str, world: Sweepable) -> Iterator[Object]:
-    """All of a kind that are judged; none when they cannot be seen, which the checks will say."""
+def listed(kind: str, world: Sweepable) -> Iterator[Object | Unseen]:
+    """All of a kind that are judged, and the reason if they cannot all be seen."""
     try:
         yield from filter(examined, world.list(kind, world.namespace))
-    except Unseen:
-        return
+    except Unseen as unseen:
+        yield unseen
 
 
-def starved(world: Sweepable) -> Iterator[Object]:
-    """The workloads that have fewer pods than they want.
+def starved(world: Sweepable) -> Iterator[Object | Unseen]:
+    """The workloads that have fewer pods than they want, and CronJobs, which mostly have none.
 
     By the counts in their status; those of other types, and ReplicaSets on their own, by their
-    events FailedCreate, which are gone after an hour (unless repeated, as controllers do).
+    events FailedCreate, which are gone after an hour (unless repeated, as controllers do). What may
+    not be listed comes as the reason for that.
     """
     seen = set()
     for kind in WORKLOADS:
@@ -486,11 +494,18 @@ def starved(world: Sweepable) -> Iterator[Object]:
             for item in world.some(KINDS[kind], lacks_pods):
                 seen.add((kind, namespace_of(item), item["metadata"]["name"]))
                 yield item
-        except Unseen:
-            continue
+        except Unseen as unseen:
+            yield unseen
+    try:
+        for item in world.each(KINDS["CronJob"]):
+            seen.add(("CronJob", namespace_of(item), item["metadata"]["name"]))
+            yield {**item, "kind": "CronJob", "apiVersion": KINDS["CronJob"].api_version}
+    except Unseen as unseen:
+        yield unseen
     try:
         events = [event for event in world.warnings() if event.get("reason") == "FailedCreate"]
-    except Unseen:
+    except Unseen as unseen:
+        yield unseen
         return
     for event in events:
         about = event.get("involvedObject") or {}

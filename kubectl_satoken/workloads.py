@@ -241,7 +241,7 @@ def owner_of(pod: Object, world: World) -> Owner | None:
     """The topmost controller of a pod that has a pod template (a Deployment, not its ReplicaSet).
 
     None for a pod that stands alone (or on its own as a mirror of a static pod). A controller that
-    cannot be read ends the walk, and is the answer as far as its reference names it.
+    cannot be read ends the walk, and is the answer as far as it can be named.
     """
     found = None
     reference = controller_of(pod)
@@ -257,7 +257,7 @@ def owner_of(pod: Object, world: World) -> Owner | None:
         try:
             item = world.get(kind, namespace, name, api_version)
         except Unseen:
-            return Owner(kind, api_version, namespace, name, None)
+            return unread(reference, pod, namespace)
         path = template_path(item, pod) if item is not None else ()
         if item is not None and not path:
             break
@@ -266,6 +266,18 @@ def owner_of(pod: Object, world: World) -> Owner | None:
             break
         reference = controller_of(item)
     return found
+
+
+def unread(reference: Object, pod: Object, namespace: str) -> Owner:
+    """A controller that cannot be read, as far as its reference names it.
+
+    A ReplicaSet is that of a Deployment, if the pods have the label and the name which that gives.
+    """
+    kind, name = reference["kind"], reference["name"]
+    hash_ = (pod["metadata"].get("labels") or {}).get("pod-template-hash")
+    if kind == "ReplicaSet" and hash_ and name.endswith(f"-{hash_}"):
+        return Owner("Deployment", "apps/v1", namespace, name.removesuffix(f"-{hash_}"), None)
+    return Owner(kind, reference.get("apiVersion", ""), namespace, name, None)
 
 
 def between_of(workload: Object, world: World) -> Iterator[Object]:

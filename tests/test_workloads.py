@@ -342,3 +342,14 @@ def test_the_owner_of_a_pod_knows_its_template() -> None:
     assert found is not None
     assert found.template == ("spec", "workers", "0", "template")
     assert found.resource == "raycluster.ray.io"
+
+
+def test_a_replica_set_that_cannot_be_read_is_that_of_a_deployment_by_its_name() -> None:
+    owner = "apiVersion: apps/v1, kind: ReplicaSet, name: web-5d4, uid: u"
+    text = live(owner, "web-5d4-x", "containers: [{name: app, image: app}]")
+    for label, expected in (("pod-template-hash: 5d4", "deployment"), ("x: y", "replicaset")):
+        cluster = world(text.replace("part: worker", label), unseen=("ReplicaSet",))
+        found = owner_of(next(cluster.list("Pod", "shop")), cluster)
+        assert found is not None
+        assert (found.resource, found.object) == (expected, None)
+        assert found.name == ("web" if expected == "deployment" else "web-5d4")
