@@ -28,7 +28,7 @@ from .workloads import (
     template_paths,
     template_pod,
 )
-from .world import KINDS, Object, Unseen, Want, World
+from .world import Object, Unseen, Want, World, is_custom
 
 Name = tuple[str, str, str]
 
@@ -311,7 +311,7 @@ def examine_item(
     metadata = item["metadata"]
     name: Name = (item["kind"], metadata.get("namespace", ""), metadata["name"])
     report = Report([name], [], [], [], [], 0, wanted=wanted)
-    if item["kind"] not in KINDS:
+    if is_custom(item):
         report = report._replace(kinds=((item["kind"], item.get("apiVersion", "")),))
     found: dict[tuple[str, str, bool], Cause] = {}
     checked = 0

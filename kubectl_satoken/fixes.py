@@ -9,7 +9,7 @@ from typing import Any
 
 from .checks import Fix
 from .workloads import Owner, is_live, owner_of, step_into, template_pod
-from .world import KINDS, Object, World
+from .world import Object, World
 
 # What the Job controller writes into a Job, and refuses to find in a new one.
 JOB_GENERATED = ("controller-uid", "batch.kubernetes.io/controller-uid")
@@ -60,12 +60,12 @@ def patch_pod(
     if owner is None:
         whole = with_metadata({"spec": {**patch, "nodeName": None}}, metadata)
         commands = [replace(world, namespace, "pod", name, whole)]
-    elif owner.kind == "Job":
+    elif owner.kind == "Job" and owner.built_in:
         commands = [replace(world, namespace, "job", owner.name, job_patch(owner, patch, metadata))]
     else:
         nested: Any = with_metadata({"spec": patch} if patch else {}, metadata)
         words = ["patch", owner.resource, owner.name]
-        if owner.kind not in KINDS:
+        if not owner.built_in:
             # only the built-in types know how to merge lists
             template = step_into(owner.object, owner.path) if owner.path else None
             if template is None and has_list(patch):
@@ -265,7 +265,7 @@ def restart(pod: Object, world: World) -> list[str]:
         if not is_live(pod):
             return []
         return [replace(world, namespace, "pod", name, {"spec": {"nodeName": None}})]
-    if owner.kind in ("Deployment", "DaemonSet", "StatefulSet"):
+    if owner.built_in and owner.kind in ("Deployment", "DaemonSet", "StatefulSet"):
         commands = [
             kubectl(world, namespace, "rollout", "restart", f"{owner.resource}/{owner.name}")
         ]

@@ -169,7 +169,8 @@ def write_names(report: Report, severities: Collection[str], env: Env) -> None:
         if cause.finding.severity not in severities:
             continue
         for kind, _, name in cause.targets or (cause.finding.target,):
-            version = KINDS[kind].api_version if kind in KINDS else versions.get(kind, "")
+            known = KINDS.get(kind)
+            version = versions.get(kind) or (known.api_version if known else "")
             group = version.rpartition("/")[0]
             resource = f"{kind.lower()}.{group}" if group else kind.lower()
             lines.append(visible(f"{resource}/{name}"))

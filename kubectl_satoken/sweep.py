@@ -22,7 +22,7 @@ from .workloads import (
     template_paths,
     template_pod,
 )
-from .world import KINDS, Kind, Object, Unseen, World
+from .world import KINDS, Kind, Object, Unseen, World, known_kind
 
 # So that memory stays small where everything is at fault: how many causes of one check are told in
 # full, for how many targets of one cause its own commands are, and how many pods are named.
@@ -322,7 +322,7 @@ class Tally:
 
     def note_kind(self, kind: str, api_version: str) -> None:
         """Notes the group of a kind that is not built in, by which it is called."""
-        if kind not in KINDS:
+        if known_kind(kind, api_version) is None:
             self.kinds[kind, api_version] = None
 
     def report(self, broken: str) -> Report:
@@ -572,7 +572,7 @@ def of_kinds(kinds: Sequence[Kind], world: Sweepable, selector: str = "") -> Ite
             elif not template_path(item):
                 # of a custom kind some may say otherwise what their pods are made from
                 bare = True
-                if kind.kind in KINDS:
+                if known_kind(kind.kind, kind.api_version):
                     break
                 continue
             else:
@@ -585,7 +585,7 @@ def of_kinds(kinds: Sequence[Kind], world: Sweepable, selector: str = "") -> Ite
                 "name a type of pod, workload, service account or Secret",
             )
     if uids and any(kind.kind not in NEAREST for kind in kinds):
-        custom = any(kind.kind not in KINDS for kind in kinds)
+        custom = any(known_kind(kind.kind, kind.api_version) is None for kind in kinds)
         for between in CONTROLLERS if custom else ("ReplicaSet", "Job"):
             for item in world.each(KINDS[between], metadata=True):
                 if (controller_of(item) or {}).get("uid") in uids:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .world import KINDS, Object, Unseen, World
+from .world import Object, Unseen, World, is_custom, known_kind
 
 # Where the built-in kinds keep their pod template, most specific first.
 TEMPLATE_PATHS: tuple[tuple[str, ...], ...] = (
@@ -36,11 +36,16 @@ class Owner(NamedTuple):
     path: tuple[str, ...] = ()
 
     @property
+    def built_in(self) -> bool:
+        """Whether it is of a kind that Kubernetes itself has."""
+        return known_kind(self.kind, self.api_version) is not None
+
+    @property
     def resource(self) -> str:
         """The resource as kubectl takes it: ``deployment``, or ``rollout.argoproj.io``."""
         group = self.api_version.rpartition("/")[0]
         kind = self.kind.lower()
-        return kind if self.kind in KINDS or not group else f"{kind}.{group}"
+        return kind if self.built_in or not group else f"{kind}.{group}"
 
     @property
     def template(self) -> tuple[str, ...]:
@@ -84,7 +89,7 @@ def template_paths(workload: Object) -> Iterator[tuple[str, ...]]:
             return
     group = str(workload.get("apiVersion")).rpartition("/")[0]
     spec = workload.get("spec")
-    if workload.get("kind") in KINDS or group.endswith(POLICY_ENGINES) or not spec:
+    if not is_custom(workload) or group.endswith(POLICY_ENGINES) or not spec:
         return
     # nearest first, and nothing twice: in YAML a value may hold itself
     waiting: list[tuple[tuple[str, ...], Any]] = [(("spec",), spec)]
@@ -285,10 +290,10 @@ def between_of(workload: Object, world: World) -> Iterator[Object]:
 
     Those above others come first. Raises Unseen, at the end, when there may be more.
     """
-    kind, namespace = workload["kind"], workload["metadata"].get("namespace", "")
+    custom, namespace = is_custom(workload), workload["metadata"].get("namespace", "")
     uids = {workload["metadata"].get("uid")}
     unseen: Unseen | None = None
-    for between in BETWEEN.get(kind, () if kind in KINDS else CONTROLLERS):
+    for between in CONTROLLERS if custom else BETWEEN.get(workload["kind"], ()):
         try:
             for item in world.list(between, namespace, metadata=True):
                 if (controller_of(item) or {}).get("uid") in uids:
@@ -312,7 +317,7 @@ def pods_of(workload: Object, world: World) -> Iterator[Object]:
         uids |= {item["metadata"].get("uid") for item in between_of(workload, world)}
     except Unseen as reason:
         unseen = reason
-    custom = workload["kind"] not in KINDS
+    custom = is_custom(workload)
     known: dict[str, bool] = {}
     for pod in world.list("Pod", namespace):
         reference = controller_of(pod) or {}
@@ -332,7 +337,7 @@ def is_below(
     """
     climbed: list[str] = []
     found = False
-    while reference and reference["kind"] not in KINDS and len(climbed) < 5:
+    while reference and is_custom(reference) and len(climbed) < 5:
         uid = reference.get("uid", "")
         if uid in uids or uid in known:
             found = uid in uids or known[uid]

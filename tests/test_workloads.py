@@ -353,3 +353,36 @@ def test_a_replica_set_that_cannot_be_read_is_that_of_a_deployment_by_its_name()
         assert found is not None
         assert (found.resource, found.object) == (expected, None)
         assert found.name == ("web" if expected == "deployment" else "web-5d4")
+
+
+VOLCANO = """
+apiVersion: batch.volcano.sh/v1alpha1
+kind: Job
+metadata: {name: train, namespace: shop, uid: u-train}
+spec:
+  tasks:
+  - template:
+      spec:
+        automountServiceAccountToken: false
+        containers: [{name: worker, image: x}]
+---
+"""
+
+
+def test_a_kind_that_only_has_the_name_of_a_built_in_one_is_custom() -> None:
+    report = of_target(VOLCANO, "Job", "train", "batch.volcano.sh/v1alpha1")
+    (cause,) = [cause for cause in report.causes if cause.finding.severity != "hint"]
+    (command,) = commands(cause.finding)
+    assert command.startswith("kubectl -n shop patch job.batch.volcano.sh train --type=json -p ")
+    assert report.kinds == (("Job", "batch.volcano.sh/v1alpha1"),)
+
+
+def test_a_bomb_of_aliases_in_a_custom_kind_does_not_go_off(run: Run) -> None:
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    for upper, lower in zip("bcdefghi", "abcdefgh", strict=True):
+        lines.append(f"{upper}: &{upper} [{', '.join(['*' + lower] * 9)}]")
+    lines += ["apiVersion: example.com/v1", "kind: Fleet", "metadata: {name: x}"]
+    pool = f"pool: {{{POD}, more: *i}}, other: {{{POD}, labels: *i}}"
+    done = run("doctor", "-f", "-", stdin="\n".join([*lines, f"spec: {{x: *i, {pool}}}"]))
+    assert done.status == 0
+    assert "fleet/x" in done.stdout

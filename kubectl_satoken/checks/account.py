@@ -19,7 +19,7 @@ from ..workloads import (
     template_path,
     template_pod,
 )
-from ..world import KINDS, Object, Unseen, World
+from ..world import Object, Unseen, World, is_custom
 from . import Evidence, Finding, Fix, at, check
 from .creation import stuck_alias
 from .kubelet import told
@@ -457,7 +457,7 @@ def misplaced(workload: Object, pod: Object) -> tuple[str, str] | None:
     Returns (path, name). Only manifests show it: what is stored has lost it.
     """
     template = template_path(workload, pod)
-    if workload.get("kind") != "Pod" and (workload["kind"] in KINDS or template == USUAL):
+    if workload.get("kind") != "Pod" and (template == USUAL or not is_custom(workload)):
         for path in MISPLACED_AT:
             place = step_into(workload, path)
             for key in ("serviceAccountName", "serviceAccount"):
