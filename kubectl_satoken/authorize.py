@@ -5,13 +5,21 @@ only where nobody may ask.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from .cluster import Api, connect
-from .errors import ApiError, Forbidden, NotFound, TooOld, Unauthorized, UsageError
+from .errors import (
+    ApiError,
+    Forbidden,
+    NotFound,
+    TooOld,
+    Unauthorized,
+    UsageError,
+    one_line,
+)
 from .kubeconfig import Impersonation
-from .rbac import Question, allows, grants, groups_of, user_of
+from .rbac import Question, allows, grants, groups_of, prepare_grants, user_of
 from .review import with_token
 from .world import Object, Unseen, World
 
@@ -22,7 +30,8 @@ class Answer(NamedTuple):
     """What is said to a question: allowed or not, or only under conditions; why; who says so.
 
     ``denied`` is a no that no other authorizer can turn into a yes. ``error`` is what went wrong on
-    the way to the answer (a missing role), which need not concern it.
+    the way to the answer (a missing role), which need not concern it. ``conditions`` are what an
+    authorizer makes it depend on (KEP-5681), in words.
     """
 
     allowed: bool
@@ -31,6 +40,7 @@ class Answer(NamedTuple):
     error: str = ""
     denied: bool = False
     conditional: bool = False
+    conditions: tuple[str, ...] = ()
 
 
 class Account(NamedTuple):
@@ -186,21 +196,45 @@ def review(
     api: Api, path: str, kind: str, question: Question, subject: Object | None = None
 ) -> Answer:
     """Puts a question to the API server. Raises ApiError."""
-    spec = {**(subject or {}), **attributes_of(question)}
+    spec = {**(subject or {}), **attributes_of(question), **CONDITIONS_WANTED}
     body: Object = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
     if kind == "LocalSubjectAccessReview":
         body["metadata"] = {"namespace": question.namespace}
-    status = api.request("POST", f"{REVIEWS}/{path}", body).get("status") or {}
+    # servers that do not know of conditions would warn of the field
+    known_only = [("fieldValidation", "Ignore")]
+    answer = api.request("POST", f"{REVIEWS}/{path}", body, query=known_only)
+    status = answer.get("status") or {}
     allowed, denied = bool(status.get("allowed")), bool(status.get("denied"))
+    chain = next((status[key] for key in CHAINS if status.get(key)), None)
     return Answer(
         allowed,
         kind,
         status.get("reason") or "",
         status.get("evaluationError") or "",
         denied,
-        # KEP-5681: neither, but a chain of sets of conditions on what the request carries
-        not allowed and not denied and any(key.startswith("condition") for key in status),
+        # neither yes nor no
+        not allowed and not denied and chain is not None,
+        tuple(conditions_of(chain or ())),
     )
+
+
+# KEP-5681: without this an authorizer that has conditions says no. The answer has them in a list of
+# sets, in the order of the authorizers; the field was renamed while the KEP was written.
+CONDITIONS_WANTED = {"conditionalAuthorization": {"mode": "HumanReadable"}}
+CHAINS = ("conditionSetChain", "conditionsChain")
+
+
+def conditions_of(chain: Iterable[Object]) -> Iterator[str]:
+    """The conditions of an answer in words: ``allowed if: ...``, with who says so."""
+    words = {"Allow": "allowed if", "Deny": "denied if", "NoOpinion": "left to others if"}
+    for one in chain:
+        whose = one.get("authorizerName") or "an authorizer"
+        if one.get("allowed") or one.get("denied"):
+            yield f"{whose}: {'allowed' if one.get('allowed') else 'denied'} otherwise"
+        for condition in one.get("conditions") or ():
+            said = condition.get("description") or condition.get("condition") or condition.get("id")
+            effect = words.get(str(condition.get("effect")), str(condition.get("effect")))
+            yield f"{whose}: {effect}: {one_line(str(said))}"
 
 
 def attributes_of(question: Question) -> Object:
@@ -235,6 +269,7 @@ def granting(
     found: list[Granting] = []
     unseen: list[Unseen] = []
     where = [question.namespace] if question.namespace else []
+    prepare_grants(world, *account, where)
     try:
         for grant in grants(world, *account, where):
             if grant.unseen is not None:

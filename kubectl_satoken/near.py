@@ -62,7 +62,7 @@ class Miss(NamedTuple):
     """Something that is nearly right: one sentence, what shows it, and what mends it.
 
     ``code`` is that of the check that describes it, if there is one, ``name`` that of the mistake.
-    ``off`` is how many things are wrong with it.
+    ``off`` is how many things are wrong with it; none, where it is the question that is wrong.
     """
 
     code: str
@@ -193,6 +193,7 @@ def misasked(asking: Asking) -> Iterator[Miss]:
         (Evidence("", "", "question", field, getattr(asked, field), True),),
         Fix(f"ask for what there is: {in_words(question)}", (command,)),
         "likely",
+        0,
     )
 
 

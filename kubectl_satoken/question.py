@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .errors import UsageError
+from .errors import UsageError, redact
 from .kinds import Type, match
 from .rbac import Attributes, Question
 
@@ -41,6 +41,8 @@ def parse(
             "a question is VERB TYPE[.GROUP][/SUBRESOURCE] [NAME] or VERB /URL",
             'as in "list pods", "create pods/exec web-6d4", "get /metrics"',
         )
+    if any(redact(word) != word for word in words):
+        raise UsageError("a question is VERB TYPE [NAME], and one of its words is a token")
     verb, what, name = words[0], words[1], words[2] if len(words) == 3 else ""
     if what.startswith("/"):
         if name or subresource:

@@ -5,9 +5,10 @@ Kubernetes 1.36.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
-from .world import Object, Unseen, World
+from .world import Object, Unseen, Want, World
 
 Made = TypeVar("Made")
 
@@ -243,6 +244,24 @@ def grants(
             yield Grant(*naming, role_of(naming.binding, world))
         except Unseen as unseen:
             yield Grant(*naming, None, unseen)
+
+
+def prepare_grants(world: World, namespace: str, name: str, where: Iterable[str]) -> None:
+    """Says what `grants` will read: first the bindings, then the roles of those that it names.
+
+    So a far server is waited for twice, however many roles there are.
+    """
+    where = [*where]
+    world.prepare(Want(kind, scope) for kind, scope in scopes(where))
+    wants = []
+    with suppress(Unseen):
+        for naming in namings(world, namespace, name, where):
+            reference = naming.binding.get("roleRef") or {}
+            kind, role = str(reference.get("kind")), str(reference.get("name"))
+            if kind in ("Role", "ClusterRole"):
+                inside = namespace_of(naming.binding) if kind == "Role" else ""
+                wants.append(Want(kind, inside, role))
+    world.prepare(wants)
 
 
 def role_of(binding: Object, world: World) -> Object | None:

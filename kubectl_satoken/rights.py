@@ -7,7 +7,7 @@ from .authorize import REVIEWS, Asker
 from .env import Env
 from .errors import Forbidden, NotFound, TooOld
 from .output import row, write_table
-from .rbac import Grant, grants, is_built_in
+from .rbac import Grant, grants, is_built_in, prepare_grants
 from .verdict import Place, account_object, reference
 from .world import Object, Unseen
 
@@ -63,8 +63,10 @@ def from_objects(place: Place, everywhere: bool) -> Rights:
     found: list[Right] = []
     rules: list[Object] = []
     missing: list[str] = []
+    where = ["" if everywhere else place.namespace]
+    prepare_grants(place.world, *place.account, where)
     try:
-        for grant in grants(place.world, *place.account, ["" if everywhere else place.namespace]):
+        for grant in grants(place.world, *place.account, where):
             if grant.unseen is not None:
                 missing.append(f"{grant.unseen.what}: {grant.unseen.why}")
             for rule in grant.rules or []:

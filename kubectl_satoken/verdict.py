@@ -146,7 +146,8 @@ def mendable(verdict: Verdict) -> bool:
     """Whether a binding could turn the answer into yes."""
     answer = verdict.answer
     lacking = not answer.allowed and not answer.denied and not answer.conditional
-    return lacking and not verdict.granted and verdict.place.account is not None
+    misasked = any(not miss.off for miss in verdict.near)
+    return lacking and not misasked and not verdict.granted and verdict.place.account is not None
 
 
 def facts(verdict: Verdict, wide: bool) -> list[tuple[str, str]]:
@@ -165,6 +166,7 @@ def facts(verdict: Verdict, wide: bool) -> list[tuple[str, str]]:
         rows.append(("why", "it is denied, which no binding can change"))
     if answer.conditional:
         rows.append(("why", "an authorizer looks at what the request carries (KEP-5681)"))
+        rows += [("", condition) for condition in answer.conditions]
     if answer.error and (wide or not answer.allowed):
         rows.append(("error", answer.error))
     via = "computed from RBAC objects" if answer.via == "RBAC objects" else f"by {answer.via}"
@@ -234,6 +236,7 @@ def verdict_object(verdict: Verdict) -> Object:
         "allowed": answer.allowed,
         "denied": answer.denied,
         "conditional": answer.conditional,
+        "conditions": list(answer.conditions),
         "via": answer.via,
         "computed": answer.via == "RBAC objects",
         "reason": answer.reason or None,

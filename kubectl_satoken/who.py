@@ -8,7 +8,15 @@ from typing import NamedTuple
 
 from .live import ClusterWorld, ahead
 from .question import Asked
-from .rbac import USER_PREFIX, Attributes, is_built_in, namespace_of, rule_allows, rules_of
+from .rbac import (
+    BOOTSTRAPPING,
+    USER_PREFIX,
+    Attributes,
+    is_built_in,
+    namespace_of,
+    rule_allows,
+    rules_of,
+)
 from .world import KINDS, Object, Unseen, World
 
 
@@ -22,7 +30,8 @@ class Holder(NamedTuple):
     """A subject that may do it, in one namespace or (empty) everywhere, by which binding and role.
 
     A service account has its namespace. ``said`` is how the binding names it where that is not the
-    plain way; ``names`` are the objects that it is limited to.
+    plain way; ``names`` are the objects that it is limited to; ``usual`` marks a part of Kubernetes
+    that may do it in every cluster.
     """
 
     kind: str
@@ -33,6 +42,7 @@ class Holder(NamedTuple):
     role: tuple[str, str, str]
     names: tuple[str, ...] = ()
     said: str = ""
+    usual: bool = False
 
 
 class Found(NamedTuple):
@@ -82,8 +92,12 @@ def find(world: World, asked: Asked, *, everywhere: bool) -> Found:
             given = roles[key]
             if given is None:
                 continue
+            made_by_server = BOOTSTRAPPING in (binding["metadata"].get("labels") or {})
             for subject in binding.get("subjects") or []:
-                found.holders.append(holder(subject, inside, name, key, given.names))
+                one = holder(subject, inside, name, key, given.names)
+                # somebody may have been added to such a binding
+                usual = made_by_server and is_part_of_kubernetes(one)
+                found.holders.append(one._replace(usual=usual))
     return found
 
 
@@ -134,6 +148,13 @@ def holder(
         said = f"user {name}"
         return Holder("ServiceAccount", home, own, inside, binding, role, names, said)
     return Holder(kind, "", name, inside, binding, role, names)
+
+
+def is_part_of_kubernetes(one: Holder) -> bool:
+    """Whether a subject bears a name that the API server's own bindings give."""
+    if one.kind == "ServiceAccount":
+        return one.namespace == "kube-system"
+    return one.name.startswith("system:")
 
 
 def expanded(holders: Iterable[Holder], world: World, unseen: list[Unseen]) -> list[Holder]:

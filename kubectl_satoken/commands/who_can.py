@@ -77,8 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         choices=FORMATS,
         metavar="FORMAT",
-        help=f"output format: {', '.join(FORMATS)}; wide shows how a subject is named, name only "
-        "the subjects",
+        help=f"output format: {', '.join(FORMATS)}; wide shows also the parts of Kubernetes, and "
+        "how a subject is named, name only the subjects",
     )
     parser.add_argument("--no-headers", action="store_true", help="print no headers")
     parser.add_argument(
@@ -148,10 +148,11 @@ def write(found: "Found", asked: "Asked", args: argparse.Namespace, env: Env) ->
         write_object(object_of(found, asked), form, env)
         return
     if form == "name":
-        names = dict.fromkeys(subject_of(one) for one in found.holders)
+        names = dict.fromkeys(subject_of(one) for one in sorted(found.holders, key=order))
         env.stdout.write("".join(visible(f"{name}") + "\n" for name in names))
     elif found.holders:
-        holders = sorted(set(found.holders), key=order)
+        shown = [one for one in set(found.holders) if form == "wide" or not one.usual]
+        holders = sorted(shown, key=order)
         headers = ["KIND", "NAMESPACE", "NAME", "WHERE", "BINDING", "ROLE", "ONLY", "SAID"]
         wide = form == "wide" or args.expand
         rows = [
@@ -173,17 +174,28 @@ def write(found: "Found", asked: "Asked", args: argparse.Namespace, env: Env) ->
             if header not in ("ONLY", "SAID", "NAMESPACE") or any(line[number] for line in rows)
         ]
         table = [[visible(line[number]) for number in kept] for line in rows]
-        write_table(() if args.no_headers else [headers[n] for n in kept], table, env)
+        if table:
+            write_table(() if args.no_headers else [headers[n] for n in kept], table, env)
+        else:
+            env.stdout.write(f"only parts of Kubernetes may {in_full(asked)}, by RBAC\n")
     else:
         nobody = "nobody that can be seen" if found.unseen else "nobody"
         env.stdout.write(f"{nobody} may {in_full(asked)}, by RBAC\n")
     notes = [("note", note) for note in asked.notes]
     notes += [
-        ("note", f"{reference(one)} refers to a role that does not exist") for one in found.dangling
+        ("note", f"{reference(one)}{placed(one)} refers to a role that does not exist")
+        for one in found.dangling
     ]
+    usual = len({one for one in found.holders if one.usual})
+    if form is None and usual:
+        parts = "1 part" if usual == 1 else f"{usual} parts"
+        notes.append(("note", f"{parts} of Kubernetes may, as in every cluster: -o wide"))
     if form != "name":
         notes.append(("note", "group system:masters may do everything, whatever RBAC says"))
-    notes += [("not seen", f"{one.what}: {one.why}") for one in found.unseen]
+    if args.files:
+        notes.append(("note", "computed from files; the cluster may have other bindings"))
+    else:
+        notes += [("not seen", f"{one.what}: {one.why}") for one in found.unseen]
     lines = [line for head, text in notes for line in row(head, text)]
     env.stderr.write("".join(f"{line}\n" for line in lines))
 
@@ -202,6 +214,11 @@ def subject_of(one: "Holder") -> str:
 def reference(one: tuple[str, str, str]) -> str:
     """A binding or role: ``rolebinding/web``; its namespace is that of where it counts."""
     return f"{one[0].lower()}/{one[2]}"
+
+
+def placed(one: tuple[str, str, str]) -> str:
+    """Where a binding is, in a sentence."""
+    return f" in {one[1]}" if one[1] else ""
 
 
 def object_of(found: "Found", asked: "Asked") -> "Object":
@@ -223,6 +240,7 @@ def object_of(found: "Found", asked: "Asked") -> "Object":
                 "role": name_object(one.role),
                 "names": list(one.names),
                 "said": one.said or None,
+                "usual": one.usual,
             }
             for one in sorted(set(found.holders), key=order)
         ],

@@ -197,6 +197,49 @@ def test_a_reader_of_rbac_gets_a_computed_answer(stage: Stage) -> None:
         stage.kubectl("delete", "clusterrole,clusterrolebinding", name)
 
 
+CONSTRAINED = """
+apiVersion: v1
+kind: List
+items:
+- apiVersion: rbac.authorization.k8s.io/v1
+  kind: ClusterRole
+  metadata: {name: NS-constrained}
+  rules:
+  - apiGroups: [authentication.k8s.io]
+    resources: [serviceaccounts]
+    verbs: ["impersonate:serviceaccount"]
+  - apiGroups: [authorization.k8s.io]
+    resources: [selfsubjectaccessreviews]
+    verbs: ["impersonate-on:serviceaccount:create"]
+- apiVersion: rbac.authorization.k8s.io/v1
+  kind: ClusterRoleBinding
+  metadata: {name: NS-constrained}
+  roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: NS-constrained}
+  subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: ci-constrained}]
+"""
+
+
+def test_who_may_play_the_account_for_this_one_request_gets_its_answer(stage: Stage) -> None:
+    """Constrained impersonation, KEP-5284: no right to impersonate in general."""
+    stage.kubectl("apply", "-f", "-", stdin=CONSTRAINED.replace("NS", stage.namespace))
+    try:
+        stage.until(
+            "kubectl auth can-i impersonate-on:serviceaccount:create "
+            "selfsubjectaccessreviews.authorization.k8s.io --as=ci-constrained"
+        )
+        for question, allowed in (("list pods", True), ("delete nodes", False)):
+            asked = Asked(stage, "ci-constrained", *namespaced(stage, "sa/app", *question.split()))
+            assert asked.status == (0 if allowed else 1), asked.stderr
+            assert asked.answer["via"] == IMPERSONATED
+        # the review of all rights is another request, which was not granted
+        words = namespaced(stage, "sa/app", "--list", "--via=impersonation")
+        refused = Asked(stage, "ci-constrained", *words)
+        assert refused.status == 3
+        assert "impersonate" in refused.stderr
+    finally:
+        stage.kubectl("delete", "clusterrole,clusterrolebinding", f"{stage.namespace}-constrained")
+
+
 def test_a_way_can_be_forced(stage: Stage) -> None:
     ways = {
         "review": "SubjectAccessReview",
