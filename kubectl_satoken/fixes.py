@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from .checks import Fix
-from .workloads import Owner, is_live, owner_of, step_into, template_pod
+from .workloads import Owner, is_live, owner_of, step_into
 from .world import Object, World
 
 # What the Job controller writes into a Job, and refuses to find in a new one.
@@ -100,17 +100,13 @@ def with_metadata(patch: Object, metadata: Object | None) -> Object:
 
 
 def has_already(owner: Owner, patch: Object, metadata: Object | None = None) -> bool:
-    """Whether the owner's template has all that a patch of plain fields would set."""
-    template = template_pod(owner.object, owner.path) if owner.object else None
-    if template is not None and any(
-        (template["metadata"].get(field) or {}).get(key) != value
-        for field, entries in (metadata or {}).items()
-        for key, value in entries.items()
-    ):
+    """Whether the owner's template is as a patch would leave it."""
+    template = step_into(owner.object, owner.path) if owner.path else None
+    if template is None:
         return False
-    return template is not None and all(
-        not isinstance(value, dict | list) and template["spec"].get(field) == value
-        for field, value in patch.items()
+    own = template.get("metadata") or {}
+    return bool(
+        merged(template["spec"], patch) == template["spec"] and merged(own, metadata or {}) == own
     )
 
 
@@ -157,7 +153,7 @@ def merged(value: Any, patch: Any) -> Any:
     for key, change in with_whole_lists(whole, patch).items():
         if change is None:
             whole.pop(key, None)
-        else:
+        elif change != [] or key in whole:
             whole[key] = merged(whole.get(key), change)
     return whole
 

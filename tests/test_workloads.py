@@ -386,3 +386,38 @@ def test_a_bomb_of_aliases_in_a_custom_kind_does_not_go_off(run: Run) -> None:
     done = run("doctor", "-f", "-", stdin="\n".join([*lines, f"spec: {{x: *i, {pool}}}"]))
     assert done.status == 0
     assert "fleet/x" in done.stdout
+
+
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop, uid: u-deploy}
+spec: {template: {spec: {containers: [{name: app, image: app}]}}}
+---
+"""
+
+
+@pytest.mark.parametrize(
+    ("workload", "kind", "api", "command"),
+    [
+        (
+            DEPLOYMENT,
+            "Deployment",
+            "apps/v1",
+            "kubectl -n shop rollout restart deployment/web",
+        ),
+        (ROLLOUT, "Rollout", "argoproj.io/v1alpha1", "kubectl -n shop delete pod web-1-a"),
+    ],
+)
+def test_a_template_that_was_mended_since_needs_no_patch(
+    workload: str, kind: str, api: str, command: str
+) -> None:
+    uid = "u-deploy" if kind == "Deployment" else "u-web"
+    between = BETWEEN.replace("argoproj.io/v1alpha1", api).replace("Rollout", kind)
+    between = between.replace("uid: u-web,", f"uid: {uid},")
+    below = "apiVersion: apps/v1, kind: ReplicaSet, name: web-1, uid: u-web-1"
+    report = of_target(workload + between + live(below, "web-1-a", HIDDEN), kind, "web", api)
+    (cause,) = [cause for cause in report.causes if cause.finding.severity == "error"]
+    assert cause.finding.fix is not None
+    assert cause.finding.fix.summary.endswith(": the template says so already")
+    assert commands(cause.finding) == (command,)
