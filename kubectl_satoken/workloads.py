@@ -17,8 +17,8 @@ TEMPLATE_PATHS: tuple[tuple[str, ...], ...] = (
 BETWEEN = {"Deployment": ("ReplicaSet",), "CronJob": ("Job",)}
 CONTROLLERS = ("Deployment", "CronJob", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
 
-# Rules about the pods of others have patterns of pods in them.
-POLICY_ENGINES = ("kyverno.io", "gatekeeper.sh", "kubewarden.io")
+# API groups of what is about the pods of others, and may have patterns and defaults of them in it.
+NO_WORKLOADS = ("apiextensions.k8s.io", "kyverno.io", "gatekeeper.sh", "kubewarden.io")
 
 
 class Owner(NamedTuple):
@@ -89,7 +89,7 @@ def template_paths(workload: Object) -> Iterator[tuple[str, ...]]:
             return
     group = str(workload.get("apiVersion")).rpartition("/")[0]
     spec = workload.get("spec")
-    if not is_custom(workload) or group.endswith(POLICY_ENGINES) or not spec:
+    if not is_custom(workload) or group.endswith(NO_WORKLOADS) or not spec:
         return
     # nearest first, and nothing twice: in YAML a value may hold itself
     waiting: list[tuple[tuple[str, ...], Any]] = [(("spec",), spec)]

@@ -59,12 +59,13 @@ def test_templates_are_found_by_their_shape(spec: str, paths: list[str]) -> None
 @pytest.mark.parametrize(
     ("api", "kind"),
     [
+        ("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
         ("kyverno.io/v1", "ClusterPolicy"),
         ("templates.gatekeeper.sh/v1", "ConstraintTemplate"),
         ("networking.k8s.io/v1", "NetworkPolicy"),
     ],
 )
-def test_a_policy_about_pods_has_no_template(api: str, kind: str) -> None:
+def test_what_is_about_the_pods_of_others_has_no_template(api: str, kind: str) -> None:
     rule = f"spec: {{rules: [{{validate: {{pattern: {{{POD}}}}}}}]}}"
     assert list(template_paths(custom(rule, api=api, kind=kind))) == []
 
