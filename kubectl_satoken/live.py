@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from .cluster import CONNECTIONS, JSON, METADATA, PAGE, TABLE, Api, path_of
 from .env import Env
 from .errors import ApiError, Forbidden, NotFound, TooOld, Unauthorized
-from .world import KINDS, Kind, Object, Ref, Unseen, Want
+from .world import KINDS, Kind, Object, Ref, Unseen, Want, known_kind
 
 PATIENCE = 0.015  # seconds without an answer after which the other reads go out as well
 
@@ -284,14 +284,6 @@ def idle_clock() -> float:
     The wall clock alone would take our own loading of modules for a slow network.
     """
     return time.monotonic() - time.process_time()
-
-
-def known_kind(kind: str, api_version: str) -> Kind | None:
-    """The built-in type of that name, unless it is of another API group. Any version will do."""
-    known = KINDS.get(kind)
-    if known is None or (api_version and known.group != api_version.rpartition("/")[0]):
-        return None
-    return known
 
 
 def by_name(pages: Iterable[Objects]) -> Listed:
