@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from .checks import Fix
 from .errors import one_line, redact
 from .foreign import audience_system
-from .output import RIGHTS_SHOWN, indent, painted, row, wrap
+from .output import RIGHTS_SHOWN, fix_object, indent, painted, row, wrap
 from .times import lifetime, moment, timestamp, words
 from .token import audiences
 from .token_health import Fault, Health, Tie, text, user_of
