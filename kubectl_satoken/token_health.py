@@ -152,13 +152,13 @@ def examine(
     faults = tuple(faults_of(payload, who, wanted, known, issuer, local, key, account, ties, now))
     reason = reason_of(answer, faults, key) if not taken else None
     own = None
-    if answer and not taken and is_elsewhere(payload, wanted, known, reason):
+    if answer and not taken and is_elsewhere(who, payload, wanted, known, reason):
         own, why = asked(ask, audiences(payload))
         if own is None:
             unknown = why
         elif not own["authenticated"]:
             reason = reason_of(own, faults, key)
-    verdict = verdict_of(answer, own, faults, reason, payload, wanted, known)
+    verdict = verdict_of(who, answer, own, faults, reason, payload, wanted, known)
     if verdict in ("taken", "healthy"):
         reason = None
     may, may_unseen = may_of(world, who, account, skipped)
@@ -310,7 +310,10 @@ def reason_of(answer: Object | None, faults: Sequence[Fault], key: jwks.Key) -> 
     error = str((answer or {}).get("error") or "")
     name = named(error)
     if not name:
-        return faults[0] if faults else None
+        sure = [fault for fault in faults if fault.certain]
+        # a TokenReview that names none says that no authenticator took it for its own
+        first = faults if answer and answer["by"] == "TokenReview" else sure or faults
+        return first[0] if first else None
     for fault in faults:
         if fault.name == name:
             return fault._replace(certain=True)
@@ -323,10 +326,10 @@ def reason_of(answer: Object | None, faults: Sequence[Fault], key: jwks.Key) -> 
 
 
 def is_elsewhere(
-    payload: Object, wanted: tuple[str, ...], known: set[str] | None, reason: Fault | None
+    who: Who, payload: Object, wanted: tuple[str, ...], known: set[str] | None, reason: Fault | None
 ) -> bool:
     """Whether a token that is refused is for somebody else than the API server."""
-    if wanted or not audiences(payload):
+    if wanted or who.kind != "bound" or not audiences(payload):
         return False
     if reason is not None:
         return reason.name == "token-wrong-audience"
@@ -334,15 +337,20 @@ def is_elsewhere(
 
 
 def for_api(payload: Object, known: set[str] | None) -> bool:
-    """Whether a token is for the API server; where its audiences are unknown, usually the issuer's.
+    """Whether a token is for the API server. One without audiences is.
 
-    One without audiences is.
+    Where the API server's audiences are not known, they are taken to be those that most have.
     """
-    own = set(audiences(payload))
-    return not own or bool(own & (known if known is not None else {text(payload.get("iss"))}))
+    own = audiences(payload)
+    if not own or known is not None:
+        return not own or bool(known and known & set(own))
+    return text(payload.get("iss")) in own or any(
+        name.startswith("https://kubernetes.") or issuer_system(name, cluster=True) for name in own
+    )
 
 
 def verdict_of(
+    who: Who,
     answer: Object | None,
     own: Object | None,
     faults: Sequence[Fault],
@@ -358,7 +366,7 @@ def verdict_of(
         return "healthy"
     if answer is not None:
         others = [fault for fault in faults if fault.name != "token-wrong-audience"]
-        if own is None and is_elsewhere(payload, wanted, known, reason) and not others:
+        if own is None and is_elsewhere(who, payload, wanted, known, reason) and not others:
             return "unknown"  # refused as it should be
         return "refused"
     return "refused" if any(fault.certain for fault in faults) else "unknown"
@@ -394,11 +402,11 @@ def faults_of(
     own = audiences(payload)
     if wanted and not set(wanted) & set(own or known or wanted):
         yield Fault("token-wrong-audience", f"it is for {listed(own)}, not for {listed(wanted)}")
-    elif not wanted and not for_api(payload, known):
+    elif not wanted and who.kind == "bound" and not for_api(payload, known):
         yield Fault("token-wrong-audience", f"it is for {listed(own)}, not the API server", False)
     yield from time_faults(payload, now)
     if who.kind == "legacy":
-        yield from legacy_faults(who, ties)
+        yield from legacy_faults(payload, who, ties)
     yield from account_faults(who, account, now)
     if who.kind == "bound":
         yield from tie_faults(ties, now)
@@ -448,10 +456,11 @@ def tie_faults(ties: Sequence[Tie], now: float) -> Iterator[Fault]:
             yield Fault("token-bound-object-gone", f"{one}, to which it is bound, is being deleted")
 
 
-def legacy_faults(who: Who, ties: Sequence[Tie]) -> Iterator[Fault]:
+def legacy_faults(payload: Object, who: Who, ties: Sequence[Tie]) -> Iterator[Fault]:
     """What has become of the Secret that it is of."""
     secret = next((one for one in ties if one.kind == "Secret"), None)
-    if secret is None or not who.namespace or not who.account or not who.uid:
+    same = payload.get("sub") == f"{USER_PREFIX}{who.namespace}:{who.account}"
+    if secret is None or not same or not (who.namespace and who.account and who.uid):
         yield Fault("legacy-token-malformed-claims", "it lacks what a token of a Secret must say")
         return
     if secret.state in ("gone", "going"):

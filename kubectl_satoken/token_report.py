@@ -162,7 +162,7 @@ def issuer_words(health: Health, issuer: str) -> str:
     if health.who.kind == "legacy":
         return f"{name}, as for every token of a Secret"
     if not health.issuer:
-        return f"{name}; this cluster's is not known"
+        return name  # what could not be read of the cluster is listed as not seen
     return (
         f"{name} (this cluster)"
         if issuer == health.issuer
