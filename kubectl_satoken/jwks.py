@@ -66,6 +66,8 @@ def check(token: Sealed | None, claims: "Claims", keys: list[Object]) -> Key:
         key = key._replace(known=True)
     if token is None:
         return key._replace(why="the token stays in its pod")
+    if claims.header.get("crit") is not None or claims.header.get("b64") is False:
+        return key._replace(good=False, why="its header asks for an extension that nobody knows")
     fitting = [one for one in fitting if key.algorithm in ALGORITHMS.get(str(one.get("kty")), ())]
     if not fitting:
         return key._replace(good=False, why="its algorithm is none of the cluster's keys")

@@ -5,6 +5,7 @@ and the cluster show, in the order in which the API server looks (pkg/serviceacc
 claims.go, legacy.go), so that it can be told also where the API server keeps it to itself.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -135,11 +136,12 @@ def examine(
     answer, unknown = answered(given, ask, wanted, why_offline)
     taken = bool(answer and answer["authenticated"])
     local = who.kind == "legacy" or (
-        who.kind == "bound" and (taken or issuer in ("", text(payload.get("iss"))))
+        issuer == text(payload.get("iss")) if issuer else who.kind == "bound"
     )
+    local = local or (taken and who.kind == "bound")
     account = None
     ties: tuple[Tie, ...] = ()
-    if local and world is not None:
+    if local and who.account and world is not None:
         account = tie(world, who.namespace, "ServiceAccount", who.account, who.uid, skipped)
         ties = tuple(ties_of(payload, world, who, skipped))
     elif who.kind in ("bound", "legacy"):
@@ -302,6 +304,26 @@ def asked(ask: Ask | None, wanted: Sequence[str]) -> tuple[Object | None, str]:
         return None, one_line(error.message)
 
 
+# What the API server's words on a token can stand for.
+UNCLEAR = "token-claims-not-validated"
+REFUSALS = (
+    "token-expired",
+    "token-clock-skew",
+    "token-wrong-audience",
+    "token-sa-recreated",
+    "token-bound-pod-recreated",
+    "token-bound-object-gone",
+    "token-node-binding-disabled",
+    "token-sa-deleted",
+    "legacy-secret-deleted",
+    "legacy-secret-content-changed",
+    "legacy-token-marked-invalid",
+    "legacy-token-malformed-claims",
+    "token-unknown-signing-key",
+    "token-unknown-issuer",
+)
+
+
 def reason_of(answer: Object | None, faults: Sequence[Fault], key: jwks.Key) -> Fault | None:
     """Why it is refused: by the API server's words, or else by what is seen."""
     from .checks.rejected import reason_of as named
@@ -309,7 +331,10 @@ def reason_of(answer: Object | None, faults: Sequence[Fault], key: jwks.Key) -> 
 
     error = str((answer or {}).get("error") or "")
     name = named(error)
-    if not name:
+    rest = re.sub(r"^\[|\]$|invalid bearer token(, )?", "", error)
+    if name not in REFUSALS and rest and (answer or {}).get("by") == "TokenReview":
+        return Fault(UNCLEAR, f"the API server cannot make out what it says: {one_line(rest)}")
+    if name not in REFUSALS:
         sure = [fault for fault in faults if fault.certain]
         # a TokenReview that names none says that no authenticator took it for its own
         first = faults if answer and answer["by"] == "TokenReview" else sure or faults
@@ -329,7 +354,8 @@ def is_elsewhere(
     who: Who, payload: Object, wanted: tuple[str, ...], known: set[str] | None, reason: Fault | None
 ) -> bool:
     """Whether a token that is refused is for somebody else than the API server."""
-    if wanted or who.kind != "bound" or not audiences(payload):
+    own = audiences(payload)
+    if wanted or who.kind != "bound" or not own or not all(own):
         return False
     if reason is not None:
         return reason.name == "token-wrong-audience"
@@ -399,17 +425,55 @@ def faults_of(
         )
     elif key.good is False:
         yield Fault("token-unknown-signing-key", f"its signature does not fit: {key.why}")
+    if local or who.kind == "legacy":
+        yield from shape_faults(payload, who)
     own = audiences(payload)
     if wanted and not set(wanted) & set(own or known or wanted):
         yield Fault("token-wrong-audience", f"it is for {listed(own)}, not for {listed(wanted)}")
     elif not wanted and who.kind == "bound" and not for_api(payload, known):
         yield Fault("token-wrong-audience", f"it is for {listed(own)}, not the API server", False)
-    yield from time_faults(payload, now)
+    if who.kind != "legacy":  # whose times the API server does not look at
+        yield from time_faults(payload, now)
     if who.kind == "legacy":
         yield from legacy_faults(payload, who, ties)
     yield from account_faults(who, account, now)
     if who.kind == "bound":
         yield from tie_faults(ties, now)
+
+
+def shape_faults(payload: Object, who: Who) -> Iterator[Fault]:
+    """Claims of a service account's token that are not of the type that they must have."""
+    private = payload.get("kubernetes.io")
+    typed: list[tuple[str, object, type | tuple[type, ...]]] = [
+        *((name, payload.get(name), (int, float)) for name in ("exp", "nbf", "iat")),
+        *((name, payload.get(name), str) for name in ("sub", "jti")),
+        ("aud", payload.get("aud"), (str, list)),
+    ]
+    if who.kind != "legacy":
+        typed.append(("kubernetes.io", private, dict))
+    if isinstance(private, dict):
+        typed.append(("kubernetes.io warnafter", private.get("warnafter"), (int, float)))
+        typed.append(("kubernetes.io namespace", private.get("namespace"), str))
+        for kind in ("serviceaccount", "pod", "secret", "node"):
+            one = private.get(kind)
+            typed.append((f"kubernetes.io {kind}", one, dict))
+            if isinstance(one, dict):
+                typed += [(f"kubernetes.io {kind} {name}", one.get(name), str) for name in one]
+    listed_audiences = payload.get("aud")
+    if isinstance(listed_audiences, list):
+        typed += [("aud", name, str) for name in listed_audiences]
+    for name, value, kinds in typed:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
+            yield Fault(UNCLEAR, f"its claim {one_line(name)} is not of the type that it must have")
+            return
+    if who.kind == "foreign":
+        yield Fault(UNCLEAR, "it does not say which service account it is of")
+
+
+def warn_after(payload: Object) -> float | None:
+    """Until when an extended token should have been renewed; None for any other."""
+    private = payload.get("kubernetes.io")
+    return moment(private.get("warnafter")) if isinstance(private, dict) else None
 
 
 def listed(names: Sequence[str]) -> str:
@@ -509,16 +573,14 @@ def notes_of(
             if fault.certain and fault.name != "token-wrong-audience":
                 yield f"{fault.text}: the API server refuses it within {CACHED} seconds or so"
                 break
-    warn = moment((payload.get("kubernetes.io") or {}).get("warnafter")) if connected else None
+    warn = warn_after(payload) if connected else None
     if verdict == "taken" and warn is not None and now > warn:
         yield (
             f"it should have been renewed {words(now - warn)} ago: whoever uses it does not read "
             "its file again (client-caches-token)"
         )
     expiry, issued = moment(payload.get("exp")), moment(payload.get("iat"))
-    if verdict == "taken" and expiry is None:
-        yield "it never expires"
-    elif verdict == "taken" and expiry and issued and expiry - issued > 2 * 365 * 86400:
+    if verdict == "taken" and expiry and issued and expiry - issued > 2 * 365 * 86400:
         yield f"it lives {lifetime(expiry - issued)}, which is very long"
 
 

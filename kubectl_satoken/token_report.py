@@ -9,7 +9,7 @@ from .foreign import audience_system
 from .output import RIGHTS_SHOWN, fix_object, indent, painted, row, wrap
 from .times import lifetime, moment, timestamp, words
 from .token import audiences
-from .token_health import Fault, Health, Tie, text, user_of
+from .token_health import Fault, Health, Tie, text, user_of, warn_after
 from .world import Object
 
 if TYPE_CHECKING:
@@ -180,13 +180,12 @@ def times(payload: Object, now: float) -> Iterator[str]:
         since = "since" if valid <= now else "from"
         yield f"valid {since} {timestamp(valid)}"
     if expires is None:
-        yield "it never expires"
+        yield "it never expires" if payload.get("exp") is None else "it ends at no time that is one"
     else:
         far = f"in {words(expires - now)}" if expires > now else f"{words(now - expires)} ago"
         tense = "expires" if expires > now else "expired"
         yield f"{tense} {far}, {timestamp(expires)}"
-    private = payload.get("kubernetes.io")
-    warn = moment(private.get("warnafter")) if isinstance(private, dict) else None
+    warn = warn_after(payload)
     if warn is not None and expires is not None and issued is not None:
         far = f"in {words(warn - now)}" if warn > now else f"since {words(now - warn)}"
         yield (
@@ -318,22 +317,18 @@ def fault_object(fault: Fault) -> Object:
 def claims_object(given: "Given", health: Health) -> Object:
     """The claims, with times as Kubernetes writes them."""
     payload = given.claims.payload
-    private = payload.get("kubernetes.io")
-    stamps = {
-        "issuedAt": payload.get("iat"),
-        "notBefore": payload.get("nbf"),
-        "expires": payload.get("exp"),
-        "warnAfter": private.get("warnafter") if isinstance(private, dict) else None,
+    moments = {
+        "issuedAt": moment(payload.get("iat")),
+        "notBefore": moment(payload.get("nbf")),
+        "expires": moment(payload.get("exp")),
+        "warnAfter": warn_after(payload),
     }
     return {
         "issuer": redact(text(payload.get("iss"))) or None,
         "subject": redact(text(payload.get("sub"))) or None,
         "audiences": [redact(one) for one in audiences(payload)],
         "id": redact(text(payload.get("jti"))) or None,
-        **{
-            name: timestamp(when) if (when := moment(value)) is not None else None
-            for name, value in stamps.items()
-        },
+        **{name: timestamp(when) if when is not None else None for name, when in moments.items()},
     }
 
 

@@ -1,6 +1,7 @@
 """inspect against the API server's own verdict, on tokens of which one thing at a time is wrong."""
 
 import base64
+import hmac
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jsonschema
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from kubectl_satoken.cluster import Api, connect
 from kubectl_satoken.env import Env
@@ -295,6 +297,29 @@ def now() -> int:
     return int(time.time())
 
 
+def idle(text: str) -> str:
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    return text[:-1] + letters[letters.index(text[-1]) ^ 1]
+
+
+def headed(lab: Lab, **header: Any) -> str:
+    return lab.signer.sign(lab.claims(), header).reveal()
+
+
+def secret_signed(lab: Lab) -> str:
+    """A token whose HMAC is made with the public key, as an attacker would."""
+    key = lab.signer.key.public_key()
+    pem = key.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    signed = f"{encoded({'alg': 'HS256', 'kid': lab.signer.kid})}.{encoded(lab.claims())}"
+    return f"{signed}.{encoded(hmac.digest(pem, signed.encode(), 'sha256'))}"
+
+
+def flip(at: int) -> Callable[[str], str]:
+    return lambda text: flipped(text, at)
+
+
 OTHER = foreign_signer()
 ELSE = str(uuid.uuid4())  # a uid of nothing that is there
 PREFIX = "kubernetes.io/serviceaccount/"
@@ -345,17 +370,16 @@ TAKEN = [
     Case("signed with RS512", lambda lab: lab.signer.sign(lab.claims(), {"alg": "RS512"}).reveal()),
     Case("signed with PS256", lambda lab: lab.signer.sign(lab.claims(), {"alg": "PS256"}).reveal()),
     Case("with a type", lambda lab: lab.signer.sign(lab.claims(), {"typ": "JWT"}).reveal()),
+    Case("with a null in what it is bound to", lambda lab: lab.bound(pod=None)),
+    Case("in the claim of no compression", lambda lab: headed(lab, zip="DEF")),
+    Case("of a Secret, with an end that has passed", lambda lab: lab.legacy("ended", exp=5)),
     # the last letter of a signature has bits that mean nothing
     Case("with idle bits set", lambda lab: changed(lab.token(), 2, lambda text: idle(text))),
 ]
 
 
-def idle(text: str) -> str:
-    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    return text[:-1] + letters[letters.index(text[-1]) ^ 1]
-
-
 KEY = "token-unknown-signing-key"
+UNCLEAR = "token-claims-not-validated"
 GONE = "token-bound-object-gone"
 
 REFUSED = [
@@ -417,7 +441,7 @@ REFUSED = [
         lambda lab: OTHER.sign(lab.claims(), {"kid": None}).reveal(),
         KEY,
     ),
-    Case("with an unknown key id", lambda lab: signed_as(lab, "nobody"), KEY),
+    Case("with an unknown key id", lambda lab: headed(lab, kid="nobody"), KEY),
     # tampered
     Case("another key id put in", lambda lab: recoded(lab.token(), 0, kid="x"), KEY),
     Case("a field put into the header", lambda lab: recoded(lab.token(), 0, typ="x"), KEY),
@@ -433,6 +457,43 @@ REFUSED = [
         lambda lab: changed(lab.token(), 2, lambda _: lab.token("pod").split(".")[2]),
         KEY,
     ),
+    Case("no signature", lambda lab: changed(lab.token(), 2, lambda _: ""), KEY),
+    Case("no signature of none", lambda lab: recoded(lab.token(), 0, alg="none"), KEY),
+    Case("no algorithm", lambda lab: recoded(lab.token(), 0, alg=None), KEY),
+    Case("signed with the public key", secret_signed, KEY),
+    Case("a signature of other letters", lambda lab: changed(lab.token(), 2, lambda _: "%"), KEY),
+    Case("an extension that must be known", lambda lab: headed(lab, crit=["x"], x=1), KEY),
+    # claims of the wrong type, signed by the cluster all the same
+    *(
+        Case(f"with {name} {value!r}", lambda lab, n=name, v=value: lab.token(**{n: v}), UNCLEAR, o)
+        for name, value, o in (
+            ("exp", "tomorrow", True),
+            ("exp", True, True),
+            ("iat", {}, True),
+            ("aud", 5, True),
+            ("aud", [5], True),
+            ("sub", 5, True),
+            ("jti", 5, True),
+            ("kubernetes.io", "x", False),
+            ("kubernetes.io", [], False),
+            ("kubernetes.io", None, False),
+        )
+    ),
+    *(
+        Case(f"of {kind} {value!r}", lambda lab, k=kind, v=value: lab.bound(**{k: v}), UNCLEAR, o)
+        for kind, value, o in (
+            ("namespace", 5, True),
+            ("serviceaccount", "web", False),
+            ("serviceaccount", {"uid": "x"}, False),
+            ("serviceaccount", {"name": "../x", "uid": "x"}, False),
+            ("pod", "app", True),
+            ("pod", {"name": 5, "uid": "x"}, True),
+            ("warnafter", "x", True),
+        )
+    ),
+    Case("with an end that is no time", lambda lab: lab.token(exp=10**30), "token-expired"),
+    Case("with an empty audience", lambda lab: lab.token(aud=""), "token-wrong-audience"),
+    Case("with an issuer that is none", lambda lab: lab.token(iss=5), "token-unknown-issuer"),
     # the account
     Case(
         "of an account that is gone",
@@ -524,14 +585,6 @@ REFUSED = [
     ),
     Case("of a Secret, tampered", lambda lab: recoded(lab.stored("web-token"), 1, a="b"), KEY),
 ]
-
-
-def signed_as(lab: Lab, kid: str) -> str:
-    return lab.signer.sign(lab.claims(), {"kid": kid}).reveal()
-
-
-def flip(at: int) -> Callable[[str], str]:
-    return lambda text: flipped(text, at)
 
 
 def verdict(lab: Lab, token: str) -> Any:
