@@ -181,7 +181,7 @@ def examine(
         fix_of(reason, who, account, ties, world, verdict, wanted) if world else None,
         may,
         may_unseen,
-        ending(who, ties, account, reason, local, world, payload),
+        ending(who, ties, faults, local, world, payload),
         unknown,
         notes,
         tuple(dict.fromkeys(skipped)),
@@ -266,7 +266,8 @@ def key_of(
     if given.opaque:
         return jwks.Key("", "")
     if world is None:
-        return jwks.stated(given.claims, why_offline or "the keys of its issuer are not here")
+        why = "no cluster was asked" if why_offline else "the keys of its issuer are not here"
+        return jwks.stated(given.claims, why)
     try:
         return jwks.check(given.token, given.claims, jwks.published(world))
     except Unseen as unseen:
@@ -620,7 +621,7 @@ def fix_of(
             label = f"{INVALID_SINCE_LABEL}-"
             free = kubectl(world, who.namespace, "label", "secret", secret.name, label)
             return Fix("take the mark off to gain time, and move to tokens that expire", (free,))
-    if reason.name in ANEW and account is not None and account.state in ("there", "other"):
+    if reason.name in ANEW and account is not None and account.state not in ("gone", "going"):
         return Fix("take a new token", (new,))
     from .messages import find_message
 
@@ -631,8 +632,7 @@ def fix_of(
 def ending(
     who: Who,
     ties: Sequence[Tie],
-    account: Tie | None,
-    reason: Fault | None,
+    faults: Sequence[Fault],
     local: bool,
     world: "World | None",
     payload: Object,
@@ -643,8 +643,8 @@ def ending(
     if who.kind == "foreign":
         by = who.system or "its issuer"
         return Fix(f"{by} alone: Kubernetes cannot end it before it expires")
-    if reason is not None and reason.certain and reason.name in GONE:
-        return Fix("nothing is left to end")
+    if any(fault.certain and fault.name in GONE for fault in faults):
+        return Fix("nothing: it has ended already")
     if not local:
         return Fix(f"only its own cluster can: {one_line(text(payload.get('iss'))) or 'unknown'}")
 

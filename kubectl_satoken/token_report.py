@@ -108,7 +108,8 @@ def rows(given: "Given", health: Health, now: float, wide: bool) -> Iterator[tup
         yield "key", key_words(health)
     for index, line in enumerate(alive(health, now)):
         yield "" if index else "alive", line
-    yield "answer", answer_words(health)
+    if health.answer is not None or health.verdict != "unknown":  # or the headline says it
+        yield "answer", answer_words(health)
     for index, line in enumerate(may(health)):
         yield "" if index else "may", line
     if wide:

@@ -11,8 +11,9 @@ from ..flags import add_cluster_flags, overrides, repeated, scope
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..cluster import Api
     from ..probe import Prober
-    from ..token_health import Health
+    from ..token_health import Ask, Health
     from ..token_source import Given, Where
     from ..world import Object
 
@@ -145,43 +146,54 @@ def offline(
 
 def online(args: argparse.Namespace, env: Env, where: "Where") -> "tuple[Given, Health]":
     """What a token says, and the cluster of it; only the former where no cluster can be reached."""
+    from ..cluster import connect
     from ..kubeconfig import load
+    from ..live import ClusterWorld
     from ..token_health import examine
     from ..token_source import read
 
-    given: Given | None = None
+    in_cluster = where.kind in ("Secret", "Pod")
     wanted = tuple(args.audiences)
-    if where.kind in ("Stdin", "File"):
-        given = read(where, env)
+    given = None if in_cluster else read(where, env)  # before anything else can fail
+    ask = None
     try:
-        from ..cluster import connect
-        from ..live import ClusterWorld
-
         api = connect(load(overrides(args), env), env, args.verbosity)
         world = ClusterWorld(api, env)
         world.flags = scope(args)
         if given is None:
             probing = prober(args, env) if where.kind == "Pod" else None
             given = read(where, env, api, world, probing, args.container)
-        token = given.token
-
-        def ask(audiences: "Sequence[str]") -> "Object":
-            from ..review import by_using_it, review
-
-            assert token is not None
-            try:
-                return review(api, token, audiences)
-            except Unauthorized:
-                if audiences:
-                    raise
-                # whoever asks is refused himself, but the token may speak for itself
-                return by_using_it(api, token)
-
+        ask = asker(api, given)
         return given, examine(given, world, ask, env.now(), wanted)
-    except (Unreachable, Unauthorized) as error:
-        if given is None or where.kind in ("Pod", "Secret"):
+    except Unreachable as error:
+        if given is None:
             raise
         return given, examine(given, None, None, env.now(), wanted, error.message)
+    except Unauthorized as error:
+        # whoever asks is refused, but the token may still speak for itself
+        if given is None or in_cluster:
+            raise
+        why = f"your own credentials are refused ({error.message})"
+        return given, examine(given, None, ask, env.now(), wanted, why)
+
+
+def asker(api: "Api", given: "Given") -> "Ask | None":
+    """Puts a token before the API server; None for one that stays in its pod."""
+    from ..review import by_using_it, review
+
+    token = given.token
+    if token is None:
+        return None
+
+    def ask(audiences: "Sequence[str]") -> "Object":
+        try:
+            return review(api, token, audiences)
+        except Unauthorized:
+            if audiences:
+                raise
+            return by_using_it(api, token)
+
+    return ask
 
 
 def prober(args: argparse.Namespace, env: Env) -> "Prober":

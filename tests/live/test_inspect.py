@@ -632,3 +632,388 @@ def test_what_the_api_server_refuses_is_refused_for_its_reason(case: Case, lab: 
         assert seen["reason"]["name"].startswith(case.reason), seen["reason"]
     alone = lab.inspected("-", "--offline", token=token)
     assert (alone["verdict"] == "refused") == case.offline
+
+
+# --- what has become of things, for real ----------------------------------------------------------
+
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: NAME}
+spec: {serviceAccountName: web, containers: [{name: app, image: app}]}
+"""
+
+#: how each kind is made
+THINGS = {
+    "pod": f"kubectl -n $NS apply -f - <<'EOF'{POD}EOF",
+    "secret": "kubectl -n $NS create secret generic NAME",
+    "node": 'printf \'{"apiVersion":"v1","kind":"Node","metadata":{"name":"%s"}}\' NAME | '
+    "kubectl apply -f -",
+}
+
+
+@pytest.mark.parametrize("kind", THINGS)
+def test_a_token_ends_with_what_it_is_bound_to_and_so_does_its_successor(
+    kind: str, lab: Lab
+) -> None:
+    name = f"{lab.namespace}-{kind}"
+    make = THINGS[kind].replace("NAME", name).replace("$NS", lab.namespace)
+    what = f"{kind}/{name}"
+    lab.shell(make)
+    end = f"kubectl -n {lab.namespace} delete {what}"
+    token, second = (
+        lab.shell(f"kubectl satoken mint web -n {lab.namespace} --bound-to {what}").strip()
+        for _ in range(2)
+    )
+    found = lab.inspected("-", token=token)
+    assert found["verdict"] == "taken"
+    assert [(one["kind"].lower(), one["state"]) for one in found["boundTo"]] == [(kind, "there")]
+    assert what in found["endedBy"]["summary"]
+    lab.shell(end)
+    # the API server remembers for some seconds that it took the first, but not the second
+    assert lab.inspected("-", token=second)["reason"] == {
+        "name": GONE,
+        "message": f"{what}, to which it is bound, is gone",
+        "certain": True,
+    }
+    soon = lab.inspected("-", token=token)
+    assert soon["verdict"] == "refused" or "within 10 seconds" in soon["notes"][0]
+    assert soon["endedBy"]["summary"] == "nothing: it has ended already"
+    lab.shell(make)
+    anew = lab.inspected("-", token=second)
+    wanted = "token-bound-pod-recreated" if kind == "pod" else GONE
+    assert anew["reason"]["name"] == wanted
+    assert anew["reason"]["message"] == f"it is bound to an earlier {what}, made anew since"
+    (one,) = anew["boundTo"]
+    assert (one["state"], one["uid"] != one["uidNow"]) == ("other", True)
+    mended = lab.shell(" && ".join(anew["fix"]["commands"])).strip()
+    assert lab.inspected("-", token=mended)["verdict"] == "taken"
+    lab.shell(end)
+
+
+def test_an_account_that_is_deleted_and_made_again_ends_its_tokens(lab: Lab) -> None:
+    lab.kubectl("create", "serviceaccount", "brief")
+    token = lab.kubectl("create", "token", "brief").strip()
+    lab.kubectl("delete", "serviceaccount", "brief")
+    gone = lab.inspected("-", token=token)
+    assert gone["reason"]["name"] == "token-sa-deleted"
+    assert gone["account"]["state"] == "gone"
+    create, mint = gone["fix"]["commands"]
+    lab.shell(create)
+    anew = lab.inspected("-", token=token)
+    assert anew["reason"]["name"] == "token-sa-recreated"
+    assert anew["reason"]["message"] == "it is for an earlier serviceaccount brief, made anew since"
+    assert anew["fix"]["commands"] == [mint]
+    made = lab.shell(mint).strip()
+    found = lab.inspected("-", token=made)
+    assert found["verdict"] == "taken"
+    # bound to nothing: what is said to end it does, and nothing less
+    assert "only making serviceaccount brief anew" in found["endedBy"]["summary"]
+    other = lab.kubectl("create", "token", "brief").strip()
+    lab.kubectl("delete", "serviceaccount", "brief")
+    lab.kubectl("create", "serviceaccount", "brief")
+    assert lab.inspected("-", token=other)["verdict"] == "refused"
+
+
+def test_a_mark_that_makes_a_secrets_token_invalid_is_taken_off_as_printed(lab: Lab) -> None:
+    label = "kubernetes.io/legacy-token-invalid-since"
+    token = lab.legacy("aged")
+    found = lab.inspected("-", token=token)
+    assert (found["verdict"], found["type"]) == ("taken", "legacy")
+    assert found["endedBy"]["summary"] == "marking secret/aged invalid, or deleting it"
+    lab.kubectl("label", "secret", "aged", f"{label}=2026-01-01")
+    time.sleep(11)  # so long it is remembered that it was taken
+    marked = lab.inspected("-", token=token)
+    assert marked["reason"]["name"] == "legacy-token-marked-invalid"
+    assert marked["reason"]["message"] == "secret/aged is marked invalid since 2026-01-01"
+    lab.shell(" && ".join(marked["fix"]["commands"]))
+    assert lab.inspected("-", token=token)["verdict"] == "taken"
+
+
+def test_a_new_token_is_what_mends_an_expired_one(lab: Lab) -> None:
+    found = lab.inspected("-", token=lab.token(exp=now() - 3600))
+    assert found["reason"]["message"].startswith("it expired 1h")
+    made = lab.shell(" && ".join(found["fix"]["commands"])).strip()
+    assert lab.inspected("-", token=made)["verdict"] == "taken"
+
+
+def test_what_is_being_deleted_ends_a_token_after_a_minute(lab: Lab) -> None:
+    uid = lab.get("pod", "held")["metadata"]["uid"]
+    account = lab.get("serviceaccount", "going")["metadata"]["uid"]
+    if time.time() < lab.deleted_at + 50:
+        found = lab.inspected("-", token=lab.bound(pod={"name": "held", "uid": uid}))
+        assert (found["verdict"], found["boundTo"][0]["state"]) == ("taken", "going")
+    time.sleep(max(0, lab.deleted_at + 65 - time.time()))
+    token = lab.bound(pod={"name": "held", "uid": uid})
+    assert not verdict(lab, token)["authenticated"]
+    found = lab.inspected("-", token=token)
+    assert found["reason"]["name"] == GONE
+    assert found["reason"]["message"] == "pod/held, to which it is bound, is being deleted"
+    token = lab.bound(serviceaccount={"name": "going", "uid": account})
+    assert not verdict(lab, token)["authenticated"]
+    found = lab.inspected("-", token=token)
+    assert found["reason"]["name"] == "token-sa-deleted"
+    assert found["reason"]["message"] == "serviceaccount going is being deleted"
+
+
+# --- where it is read from ------------------------------------------------------------------------
+
+
+def test_the_token_of_a_secret_is_read_from_there(lab: Lab) -> None:
+    stored = lab.stored("web-token")
+    for words in (["secret/web-token"], ["secret", "web-token"]):
+        done = lab.inspect(*words, "-o", "json", "-v=9")
+        assert_not_echoed(stored, done.stdout + done.stderr)
+        found = json.loads(done.stdout)
+        assert (found["verdict"], found["type"]) == ("taken", "legacy")
+        assert found["source"] == "secret/web-token, key token"
+        assert found["object"]["name"] == "web-token"
+    done = lab.inspect("secret/handle")
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: secret/handle is empty\nhint: why: ")
+    done = lab.inspect("secret/nope")
+    assert done.stderr.startswith('error: secrets "nope" not found')
+    done = lab.inspect("secret/web-token", environ=lab.viewer)
+    assert done.returncode == 3
+    assert "secrets" in done.stderr
+    assert "forbidden" in done.stderr
+
+
+def test_a_secret_with_its_token_in_a_wrong_form_is_read_and_said_to_be_so(lab: Lab) -> None:
+    inner = base64.b64encode(lab.token().encode()).decode()
+    lab.kubectl("create", "secret", "generic", "twice", f"--from-literal=token={inner}")
+    found = lab.inspected("secret/twice")
+    assert found["verdict"] == "taken"
+    assert "no API server takes it like that" in found["notes"][0]
+
+
+def test_a_handle_says_that_the_token_is_not_in_it(lab: Lab) -> None:
+    made = lab.run(
+        *("kubectl", "satoken", "mint", "web", "-n", lab.namespace, "--revocable"),
+    )
+    found = lab.inspected("-", token=made.stdout.strip())
+    (tie,) = found["boundTo"]
+    assert found["endedBy"]["summary"] == f"deleting secret/{tie['name']}, to which it is bound"
+    done = lab.inspect(f"secret/{tie['name']}")
+    assert done.returncode == 3
+    assert "it is a handle of mint --revocable" in done.stderr
+
+
+def test_a_file_and_other_forms_are_read(lab: Lab) -> None:
+    token = lab.kubectl("create", "token", "web").strip()
+    file = lab.folder / "token"
+    file.write_text(token)
+    found = lab.inspected(str(file))
+    assert (found["verdict"], found["source"]) == ("taken", f"file {file}")
+    for form in ("header", "env", "kubeconfig", "exec-credential", "json", "secret"):
+        made = lab.run(
+            *("kubectl", "satoken", "mint", "web", "-n", lab.namespace, "-o", form)
+        ).stdout
+        done = lab.run("kubectl", "satoken", "inspect", "-", "-o", "json", stdin=made)
+        assert not JWT.search(done.stdout + done.stderr)
+        assert json.loads(done.stdout)["verdict"] == "taken", form
+
+
+def test_on_a_terminal_it_is_asked_for_and_not_shown(lab: Lab) -> None:
+    import pty
+    import select
+
+    token = lab.kubectl("create", "token", "web").strip()
+    pid, terminal = pty.fork()
+    if not pid:
+        words = ("kubectl-satoken", "inspect", "-", "-n", lab.namespace)
+        os.execvpe(words[0], words, lab.environ | {"NO_COLOR": "1"})
+    seen, typed = b"", False
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        if select.select([terminal], [], [], 0.2)[0]:
+            try:
+                seen += os.read(terminal, 4096)
+            except OSError:
+                break
+        if b"not shown" in seen and not typed:
+            time.sleep(0.2)
+            os.write(terminal, token.encode() + b"\n")
+            typed = True
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert "ok: the API server takes this token" in seen.decode()
+    assert_not_echoed(token, seen.decode())
+
+
+def test_an_audience_is_asked_about_as_a_token_review_does(lab: Lab) -> None:
+    token = lab.token(aud=["vault", "sts"])
+    for audiences, taken in ((["vault"], True), (["x", "sts"], True), (["x"], False)):
+        review = by_token_review(lab.api, Sealed(token), audiences)
+        words = [word for one in audiences for word in ("--audience", one)]
+        found = lab.inspected("-", *words, token=token)
+        assert review["authenticated"] == taken
+        assert (found["verdict"] == "taken") == taken
+        if not taken:
+            assert found["reason"]["name"] == "token-wrong-audience"
+    # who may make no TokenReview is told what the claims say
+    seen = lab.inspected("-", "--audience", "x", token=token, environ=lab.viewer)
+    assert (seen["verdict"], seen["answer"]) == ("refused", None)
+    seen = lab.inspected("-", "--audience", "sts", token=token, environ=lab.viewer)
+    assert (seen["verdict"], seen["answer"]) == ("unknown", None)
+    assert "only a TokenReview tells" in seen["unknown"]
+
+
+# --- what is no token, or no cluster --------------------------------------------------------------
+
+BROKEN = {
+    "a letter in the payload": lambda token: changed(token, 1, lambda text: "*" + text[1:]),
+    "the header cut": lambda token: changed(token, 0, lambda text: text[:-2]),
+    "the payload cut": lambda token: changed(token, 1, lambda text: text[:-3]),
+    "the payload in the other base64": lambda token: changed(token, 1, lambda text: text + "="),
+    "a part too many": lambda token: token + ".AAAA",
+    "a part too few": lambda token: token.rpartition(".")[0],
+    "parts in another order": lambda token: ".".join(token.split(".")[i] for i in (0, 2, 1)),
+    "only its beginning": lambda token: token[:120],
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_what_is_broken_is_refused_by_both(how: str, lab: Lab) -> None:
+    token = BROKEN[how](lab.token())
+    assert verdict(lab, token)["error"] == "invalid bearer token"
+    done = lab.inspect("-", token=token)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: stdin: not a token: ")
+
+
+def test_without_a_cluster_the_claims_are_told(lab: Lab) -> None:
+    environ = lab.environ | {"KUBECONFIG": "/nonexistent"}
+    token = lab.token("pod")
+    found = lab.inspected("-", token=token, environ=environ)
+    assert (found["verdict"], found["answer"]) == ("unknown", None)
+    assert "connection refused" in found["unknown"]
+    assert found["key"]["why"] == "no cluster was asked"
+    assert found["boundTo"][0]["state"] == "unseen"
+    assert found["endedBy"]["commands"] == [f"kubectl satoken revoke pod/app -n {lab.namespace}"]
+    old = lab.inspected("-", token=lab.token(exp=now() - 90), environ=environ)
+    assert (old["verdict"], old["reason"]["name"]) == ("refused", "token-expired")
+
+
+def test_a_token_speaks_for_itself_where_the_users_own_credentials_are_refused(lab: Lab) -> None:
+    config = json.loads(lab.run("kubectl", "config", "view", "--raw", "-o", "json").stdout)
+    config["users"][0]["user"] = {"token": "nobody's"}
+    file = lab.folder / "refused.kubeconfig"
+    file.write_text(json.dumps(config))
+    environ = lab.environ | {"KUBECONFIG": str(file)}
+    good = lab.inspected("-", token=lab.token(), environ=environ)
+    assert (good["verdict"], good["answer"]["by"]) == ("taken", "SelfSubjectReview")
+    assert (
+        lab.inspected("-", token=OTHER.sign(lab.claims()).reveal(), environ=environ)["verdict"]
+        == "refused"
+    )
+    assert lab.inspect("secret/web-token", environ=environ).returncode == 3
+
+
+# --- for a person ---------------------------------------------------------------------------------
+
+
+def test_the_text_has_the_verdict_first_and_fits_a_terminal(lab: Lab) -> None:
+    tokens = {case.name: case.make(lab) for case in (*TAKEN, *REFUSED)}
+    for name, token in tokens.items():
+        done = lab.inspect("-", "-o", "wide", token=token)
+        word = "ok: " if done.returncode == 0 else "error: "
+        assert done.stdout.startswith(word), (name, done.stdout)
+        assert done.stderr == ""
+        for line in done.stdout.splitlines():
+            command = line.strip().startswith("kubectl")
+            assert len(line) <= 80 or command or len(line.split()[-1]) > 60, (name, line)
+
+
+def test_who_may_only_view_is_told_what_was_not_seen(lab: Lab) -> None:
+    done = lab.inspect("-", token=lab.token("secret"), environ=lab.viewer)
+    text = " ".join(done.stdout.split())
+    assert done.returncode == 0
+    assert "answer taken, by SelfSubjectReview" in text
+    assert "alive serviceaccount/web: there, with the uid of the token" in text
+    assert "secret/handle: not seen: forbidden to you: needs get secrets" in text
+    assert "may not known: rolebindings not seen" in text
+    assert "signature not checked: /openid/v1/jwks not seen" in text
+
+
+# --- nothing gets out -----------------------------------------------------------------------------
+
+
+def test_no_token_gets_out_of_inspect(lab: Lab) -> None:
+    """Neither in output, logs, arguments of processes, files, nor in the traceback of a bug."""
+    import threading
+
+    tokens = [lab.stored("web-token"), lab.token(), lab.token(aud=["vault"]), lab.token(exp=9)]
+    (lab.folder / "file").write_text(tokens[1])
+    before = {path for path in lab.folder.rglob("*") if path.is_file()}
+    stop: list[bool] = []
+    seen: set[str] = set()
+
+    def watch() -> None:
+        while not stop:
+            for entry in Path("/proc").iterdir():
+                if entry.name.isdigit():
+                    try:
+                        seen.add((entry / "cmdline").read_bytes().decode(errors="replace"))
+                    except OSError:
+                        continue
+            time.sleep(0.005)
+
+    scratch = lab.folder / "tmp"
+    scratch.mkdir()
+    environ = lab.environ | {"TMPDIR": str(scratch), "SATOKEN_TRACEBACK": "1"}
+    viewer = lab.viewer | {"TMPDIR": str(scratch), "SATOKEN_TRACEBACK": "1"}
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    heard = []
+    try:
+        for who in (environ, viewer):
+            for words, token in (
+                *((["-"], token) for token in tokens),
+                (["-", "--audience", "sts"], tokens[1]),
+                (["-", "--offline", "-o", "wide"], tokens[1]),
+                (["-", "-o", "yaml"], tokens[2]),
+                (["-", "-s", "https://127.0.0.1:1"], tokens[1]),
+                (["-"], tokens[1] + "x" * 9000),
+                (["-"], tokens[1][:-400]),
+                (["-"], f"{tokens[0]} {tokens[1]}"),
+                (["file"], None),
+                (["secret/web-token"], None),
+                (["pod/app"], None),
+                ([tokens[1]], None),
+                (["-", "-o", tokens[1]], "x"),
+            ):
+                done = lab.run(
+                    *("kubectl-satoken", "inspect", "-n", lab.namespace, "-v=9", *words),
+                    stdin=token,
+                    environ=who,
+                )
+                heard.append(done.stdout + done.stderr)
+        broken = (
+            "import sys, kubectl_satoken.token_health as health\n"
+            "def fail(given, *more):\n"
+            "    text = given.token.reveal()\n"
+            "    raise RuntimeError('broken')\n"
+            "health.examine = fail\n"
+            "sys.argv[:] = ['kubectl-satoken', 'inspect', '-']\n"
+            "from kubectl_satoken.__main__ import main\n"
+            "main()\n"
+        )
+        done = lab.run(sys.executable, "-c", broken, stdin=tokens[1], environ=environ)
+        assert "RuntimeError" in done.stderr
+        heard.append(done.stdout + done.stderr)
+    finally:
+        stop.append(True)
+        watcher.join()
+    for token in tokens:
+        for text in heard:
+            assert_not_echoed(token, text)
+    # what we gave as an argument to see it refused is our own doing
+    for text in seen:
+        assert not JWT.search(text) or "inspect" in text.split("\0")[2:3] or "inspect" in text
+        assert tokens[0] not in text
+        assert tokens[3] not in text
+    assert list(scratch.iterdir()) == []
+    assert {path for path in lab.folder.rglob("*") if path.is_file()} == before
