@@ -9,7 +9,9 @@ from .foreign import audience_system
 from .output import RIGHTS_SHOWN, fix_object, indent, painted, row, wrap
 from .times import lifetime, moment, timestamp, words
 from .token import audiences
-from .token_health import Fault, Health, Tie, text, user_of, warn_after
+from .token_faults import Fault, warn_after
+from .token_health import COMPUTED, Health, user_of
+from .token_ties import Tie, text
 from .world import Object
 
 if TYPE_CHECKING:
@@ -131,11 +133,11 @@ def kind(health: Health) -> str:
     if who.kind == "opaque":
         return f"{who.system}; it is no JWT and says nothing of itself"
     if who.kind == "legacy":
-        names = [str(one) for one in health.ties]
+        names = [str(one) for one in health.look.ties]
         return f"legacy: of {names[0] if names else 'a Secret'}, and never expires"
     if who.kind == "foreign":
         return f"of {who.system}" if who.system else "not of a service account of Kubernetes"
-    bound = " and ".join(str(one) for one in health.ties)
+    bound = " and ".join(str(one) for one in health.look.ties)
     of = f", of {who.system}" if who.system else ""
     if bound:
         return f"bound to {bound}{of}"
@@ -197,7 +199,7 @@ def times(payload: Object, now: float) -> Iterator[str]:
 
 def key_words(health: Health) -> str:
     """The key, and whether the signature fits."""
-    key = health.key
+    key = health.look.key
     name = f"{one_line(key.algorithm) or 'no algorithm'}, id {one_line(key.id) or 'none'}"
     if key.good:
         return f"{name}: published by the cluster, the signature fits"
@@ -211,7 +213,7 @@ def key_words(health: Health) -> str:
 
 def alive(health: Health, now: float) -> Iterator[str]:
     """What has become of the account and of what the token is bound to."""
-    for one in (*([health.account] if health.account else ()), *health.ties):
+    for one in (*([health.look.account] if health.look.account else ()), *health.look.ties):
         yield f"{one_line(str(one))}: {state(one, now)}"
 
 
@@ -234,6 +236,8 @@ def answer_words(health: Health) -> str:
     if answer is None:
         return f"the API server was not asked: {health.unknown}"
     said = "taken" if answer["authenticated"] else "refused"
+    if answer["by"] == COMPUTED:
+        return f"{said}, by {COMPUTED}; it was not asked, which is a use of the token (--verify)"
     error = one_line(str(answer.get("error") or ""), 1024)
     line = f"{said}, by {answer['by']}"
     if error and error != "401":
@@ -248,7 +252,7 @@ def answer_words(health: Health) -> str:
 
 def may(health: Health) -> list[str]:
     """What its account may do, in a line or two."""
-    if health.account is None or health.account.state in ("gone", "other"):
+    if health.look.account is None or health.look.account.state in ("gone", "other"):
         return []
     shown = [one_line(phrase) for phrase in health.may[:RIGHTS_SHOWN]]
     if len(health.may) > RIGHTS_SHOWN:
@@ -263,7 +267,7 @@ def may(health: Health) -> list[str]:
 
 def inspection_object(given: "Given", health: Health) -> Object:
     """What is known of a token: `kind: Inspection`, described in docs/inspection.schema.json."""
-    answer = health.answer
+    answer, account = health.answer, health.look.account
     return {
         "apiVersion": "satoken/v1",
         "kind": "Inspection",
@@ -279,14 +283,14 @@ def inspection_object(given: "Given", health: Health) -> Object:
         "user": redact(user_of(health)) or None,
         "claims": claims_object(given, health) if health.who.kind != "opaque" else None,
         "key": {
-            "id": redact(health.key.id) or None,
-            "algorithm": redact(health.key.algorithm) or None,
-            "published": health.key.known,
-            "signatureFits": health.key.good,
-            "why": health.key.why or None,
+            "id": redact(health.look.key.id) or None,
+            "algorithm": redact(health.look.key.algorithm) or None,
+            "published": health.look.key.known,
+            "signatureFits": health.look.key.good,
+            "why": health.look.key.why or None,
         },
-        "account": tie_object(health.account, health.who.namespace) if health.account else None,
-        "boundTo": [tie_object(one, health.who.namespace) for one in health.ties],
+        "account": tie_object(account, health.who.namespace) if account else None,
+        "boundTo": [tie_object(one, health.who.namespace) for one in health.look.ties],
         "answer": answer_object(answer) if answer else None,
         "ownAudience": answer_object(health.own) if health.own else None,
         "may": [redact(phrase) for phrase in health.may],

@@ -175,13 +175,13 @@ def cannot_read(what: str, error: Exception) -> SatokenError:
     )
 
 
-def from_secret(api: "Api", name: str) -> Given:
-    """The token in a Secret. Raises SatokenError."""
+def from_secret(api: "Api", name: str, namespace: str = "") -> Given:
+    """The token in a Secret, of the API's own namespace if none is given. Raises SatokenError."""
     from .cluster import path_of
     from .handles import LABELS
 
     where = Where("Secret", name)
-    namespace = api.namespace
+    namespace = namespace or api.namespace
     try:
         secret: Object = api.request("GET", path_of(KINDS["Secret"], namespace, name))
     except NotFound as error:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ..cli import PROG
 from ..env import Env
-from ..errors import ExitStatus, Unauthorized, Unreachable, UsageError
+from ..errors import ExitStatus, SatokenError, Unauthorized, Unreachable, UsageError
 from ..flags import add_cluster_flags, overrides, repeated, scope
 
 if TYPE_CHECKING:
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from ..cluster import Api
     from ..probe import Prober
-    from ..token_health import Ask, Health
+    from ..token_health import Health, Server
     from ..token_source import Given, Where
-    from ..world import Object
+    from ..world import Object, Sealed
 
 HELP = "Tell what a token is, whether the API server takes it, and what ends it"
 
@@ -84,6 +84,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "will do), which stays in the pod",
     )
     parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="put it before the API server even where that leaves a mark: a token of a Secret that "
+        "was not used today has that date as last-used then",
+    )
+    parser.add_argument(
         "--offline", action="store_true", help="ask no cluster: tell what the token says of itself"
     )
     parser.add_argument(
@@ -127,6 +133,8 @@ def check_usage(args: argparse.Namespace, where: "Where") -> None:
         raise UsageError("--audience must not be an empty string")
     if where.kind != "Pod" and (args.container or args.probe_image):
         raise UsageError("--container and --probe-image are for pod/NAME")
+    if args.offline and args.verify:
+        raise UsageError("--offline and --verify cannot be used together")
     if args.offline and where.kind in ("Pod", "Secret"):
         raise UsageError(f"--offline asks no cluster, where {where} is")
     if where.kind == "Pod":
@@ -155,7 +163,7 @@ def online(args: argparse.Namespace, env: Env, where: "Where") -> "tuple[Given, 
     in_cluster = where.kind in ("Secret", "Pod")
     wanted = tuple(args.audiences)
     given = None if in_cluster else read(where, env)  # before anything else can fail
-    ask = None
+    server = None
     try:
         api = connect(load(overrides(args), env), env, args.verbosity)
         world = ClusterWorld(api, env)
@@ -163,8 +171,8 @@ def online(args: argparse.Namespace, env: Env, where: "Where") -> "tuple[Given, 
         if given is None:
             probing = prober(args, env) if where.kind == "Pod" else None
             given = read(where, env, api, world, probing, args.container)
-        ask = asker(api, given)
-        return given, examine(given, world, ask, env.now(), wanted)
+        server = server_of(api, given, verify=args.verify)
+        return given, examine(given, world, server, env.now(), wanted)
     except Unreachable as error:
         if given is None:
             raise
@@ -174,12 +182,14 @@ def online(args: argparse.Namespace, env: Env, where: "Where") -> "tuple[Given, 
         if given is None or in_cluster:
             raise
         why = f"your own credentials are refused ({error.message})"
-        return given, examine(given, None, ask, env.now(), wanted, why)
+        return given, examine(given, None, server, env.now(), wanted, why)
 
 
-def asker(api: "Api", given: "Given") -> "Ask | None":
-    """Puts a token before the API server; None for one that stays in its pod."""
+def server_of(api: "Api", given: "Given", *, verify: bool) -> "Server | None":
+    """What the API server can be asked of a token; None for one that stays in its pod."""
     from ..review import by_using_it, review
+    from ..token_health import Server
+    from ..token_source import from_secret
 
     token = given.token
     if token is None:
@@ -193,7 +203,15 @@ def asker(api: "Api", given: "Given") -> "Ask | None":
                 raise
             return by_using_it(api, token)
 
-    return ask
+    def stored(namespace: str, name: str) -> "Sealed | None":
+        if given.object is not None and given.object["kind"] == "Secret" and not given.notes:
+            return token
+        try:
+            return from_secret(api, name, namespace).token
+        except SatokenError:  # it may not be read, or holds something else
+            return None
+
+    return Server(ask, stored, verify)
 
 
 def prober(args: argparse.Namespace, env: Env) -> "Prober":

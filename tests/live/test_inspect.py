@@ -718,6 +718,7 @@ def test_an_account_that_is_deleted_and_made_again_ends_its_tokens(lab: Lab) -> 
 def test_a_mark_that_makes_a_secrets_token_invalid_is_taken_off_as_printed(lab: Lab) -> None:
     label = "kubernetes.io/legacy-token-invalid-since"
     token = lab.legacy("aged")
+    assert verdict(lab, token)["authenticated"]
     found = lab.inspected("-", token=token)
     assert (found["verdict"], found["type"]) == ("taken", "legacy")
     assert found["endedBy"]["summary"] == "marking secret/aged invalid, or deleting it"
@@ -754,6 +755,80 @@ def test_what_is_being_deleted_ends_a_token_after_a_minute(lab: Lab) -> None:
     found = lab.inspected("-", token=token)
     assert found["reason"]["name"] == "token-sa-deleted"
     assert found["reason"]["message"] == "serviceaccount going is being deleted"
+
+
+# --- a token of a Secret: to be asked is a use of it ----------------------------------------------
+
+LAST_USED = "kubernetes.io/legacy-token-last-used"
+
+
+def unused(lab: Lab, secret: str, **claims: Any) -> str:
+    """A token that no API server has seen."""
+    token = lab.legacy(secret, **claims)
+    assert LAST_USED not in (lab.get("secret", secret)["metadata"].get("labels") or {})
+    return token
+
+
+def label_of(lab: Lab, secret: str) -> str | None:
+    return (lab.get("secret", secret)["metadata"].get("labels") or {}).get(LAST_USED)
+
+
+def test_the_day_of_last_use_is_left_alone_where_all_can_be_seen(lab: Lab) -> None:
+    token = unused(lab, "idle")
+    for words, given in ((["-"], token), (["secret/idle"], None)):
+        found = lab.inspected(*words, token=given)
+        assert (found["verdict"], found["answer"]["by"]) == ("taken", "what it looks at")
+        assert found["notes"] == ["never used since that is written down"]
+    assert label_of(lab, "idle") is None
+    text = " ".join(lab.inspect("-", token=token).stdout.split())
+    assert "it was not asked, which is a use of the token (--verify)" in text
+    asked = lab.inspected("-", "--verify", token=token)
+    assert (asked["verdict"], asked["answer"]["by"]) == ("taken", "TokenReview")
+    assert "to ask the API server was a use of it" in asked["notes"][1]
+    today = label_of(lab, "idle")
+    assert today == time.strftime("%Y-%m-%d", time.gmtime())
+    # now it makes no difference
+    again = lab.inspected("-", token=token)
+    assert again["answer"]["by"] == "TokenReview"
+    assert again["notes"] == [f"last used on {today}"]
+
+
+def test_a_marked_token_is_not_used_either_and_refused_all_the_same(lab: Lab) -> None:
+    token = unused(lab, "stale")
+    mark = "kubernetes.io/legacy-token-invalid-since=2026-01-01"
+    lab.kubectl("label", "secret", "stale", mark)
+    found = lab.inspected("-", token=token)
+    assert (found["verdict"], found["answer"]["by"]) == ("refused", "what it looks at")
+    assert found["reason"]["name"] == "legacy-token-marked-invalid"
+    assert label_of(lab, "stale") is None
+    said = verdict(lab, token)
+    assert not said["authenticated"]
+    assert "has been marked invalid" in said["error"]
+
+
+@pytest.mark.parametrize("what", ["another content", "another key", "another account"])
+def test_a_token_of_a_secret_that_is_refused_anyway_is_asked_about(what: str, lab: Lab) -> None:
+    secret = what.replace(" ", "-")
+    if what == "another account":
+        token = unused(lab, secret, **{f"{PREFIX}service-account.uid": ELSE})
+    else:
+        unused(lab, secret)
+        signer = OTHER if what == "another key" else lab.signer
+        token = signer.sign(lab.legacy_claims(secret, jti="x")).reveal()
+    found = lab.inspected("-", token=token)
+    assert (found["verdict"], found["answer"]["by"]) == ("refused", "TokenReview")
+    assert found["answer"]["error"] == verdict(lab, token)["error"]
+    assert label_of(lab, secret) is None  # refused before that is written
+
+
+def test_who_may_not_see_the_secret_is_told_that_asking_was_a_use(lab: Lab) -> None:
+    token = unused(lab, "hidden")
+    found = lab.inspected("-", token=token, environ=lab.viewer)
+    assert (found["verdict"], found["answer"]["by"]) == ("taken", "SelfSubjectReview")
+    assert found["notes"] == [
+        "to ask the API server was a use of it: its Secret has today's date as last-used"
+    ]
+    assert label_of(lab, "hidden")
 
 
 # --- where it is read from ------------------------------------------------------------------------
