@@ -7,7 +7,7 @@ from .checks import Fix
 from .errors import one_line
 from .fixes import kubectl, satoken
 from .token_faults import Fault
-from .token_secrets import INVALID_SINCE_LABEL
+from .token_secrets import INVALID_SINCE_LABEL, is_empty
 from .token_ties import Look, Who, text
 from .world import Object
 
@@ -82,12 +82,12 @@ def ending(
     if not look.local:
         return Fix(f"only its own cluster can: {one_line(text(payload.get('iss'))) or 'unknown'}")
 
-    def revoke(target: str) -> tuple[str, ...]:
+    def revoke(target: str, *flags: str) -> tuple[str, ...]:
         namespace = who.namespace
         if world is None:
             scope = f" -n {namespace}" if is_name(namespace) else ""
             return (f"kubectl satoken revoke {target}{scope}",) if is_name(target) else ()
-        return (satoken(world, namespace, "revoke", target),)
+        return (satoken(world, namespace, "revoke", target, *flags),)
 
     for one in look.ties:
         if one.kind == "Secret" and who.kind == "legacy":
@@ -97,6 +97,11 @@ def ending(
                 f"the end of {one}, or that of serviceaccount {who.account}, which ends all of "
                 "its tokens",
                 revoke(f"sa/{who.account}"),
+            )
+        if one.kind == "Secret" and one.object is not None and not is_empty(one.object):
+            return Fix(
+                f"deleting {one}, to which it is bound, with the values in it",
+                revoke(str(one), "--delete-content"),
             )
         return Fix(f"deleting {one}, to which it is bound", revoke(str(one)))
     return Fix(

@@ -730,6 +730,16 @@ def test_an_account_that_is_deleted_and_made_again_ends_its_tokens(lab: Lab) -> 
     assert lab.inspected("-", token=other)["verdict"] == "refused"
 
 
+def test_values_that_would_go_with_a_token_are_told(lab: Lab) -> None:
+    lab.kubectl("create", "secret", "generic", "full", "--from-literal=a=b")
+    made = lab.shell(f"kubectl satoken mint web -n {lab.namespace} --bound-to secret/full")
+    assert lab.inspected("-", token=made.strip())["endedBy"] == {
+        "summary": "deleting secret/full, to which it is bound, with the values in it",
+        "commands": [f"kubectl satoken revoke secret/full --delete-content -n {lab.namespace}"],
+        "recreates": False,
+    }
+
+
 def test_a_mark_that_makes_a_secrets_token_invalid_is_taken_off_as_printed(lab: Lab) -> None:
     label = "kubernetes.io/legacy-token-invalid-since"
     token = lab.legacy("aged")

@@ -42,7 +42,7 @@ def inspected(stage: Stage, *words: str) -> Any:
 
 
 def token_in(stage: Stage) -> str:
-    return stage.shell(f"kubectl -n $NS exec web -c app -- cat {PLACE}/token").strip()
+    return stage.shell(f"kubectl -n $NS exec web -c app -- cat {PLACE}/token").stdout.strip()
 
 
 def test_a_healthy_token_is_told_and_its_signature_stays(stage: Stage, tmp_path: Path) -> None:
@@ -65,9 +65,9 @@ def test_a_healthy_token_is_told_and_its_signature_stays(stage: Stage, tmp_path:
     assert found["claims"]["warnAfter"]  # what pods get by themselves is extended
     assert (found["key"]["published"], found["key"]["signatureFits"]) == (True, None)
     assert found["endedBy"]["commands"] == [f"kubectl satoken revoke pod/web -n {stage.namespace}"]
-    token = token_in(stage)
     said = log.read_text()
     assert "payload=" in said
+    token = token_in(stage)
     header, payload, signature = token.split(".")
     assert not [at for at in range(0, len(signature) - 20, 10) if signature[at : at + 20] in said]
     text = inspect(stage, "pod", "web").stdout
