@@ -17,8 +17,19 @@ from .times import date, lifetime, moment, words
 from .token import audiences
 from .token_faults import UNCLEAR, Fault, faults_of, for_api, warn_after
 from .token_remedies import ending, fix_of
-from .token_ties import Look, Tie, Who, identify, issuer_of, last_used, look_at, text
-from .world import Object, Sealed, Unseen
+from .token_ties import (
+    CONFIGURATION,
+    Look,
+    Tie,
+    Who,
+    bindings,
+    identify,
+    issuer_of,
+    last_used,
+    look_at,
+    text,
+)
+from .world import Object, Sealed, Unseen, Want
 
 if TYPE_CHECKING:
     from .token_source import Given
@@ -26,7 +37,7 @@ if TYPE_CHECKING:
 
 # seconds for which the API server remembers that it took a token
 CACHED = 10
-
+DAY = 86400
 
 # What is asked of the API server: a review for these audiences, its own if there are none.
 Ask = Callable[[Sequence[str]], Object]
@@ -80,16 +91,18 @@ def examine(
 ) -> Health:
     """Everything that can be told of a token.
 
-    Without a ``world`` only what it says of itself, ``why_offline`` says why. Without ``server``
-    its verdict is what came with the token, if anything. ``wanted`` are the audiences that
-    it must be for; those of the API server if empty. Raises what says that no read works
-    (Unreachable, Unauthorized).
+    Without a ``world`` only what it says of itself; ``why_offline`` says why. Without a ``server``
+    the verdict is what came with the token, if anything. ``wanted`` are the audiences that it must
+    be for; those of the API server if empty. Raises what says that no read works (Unreachable,
+    Unauthorized).
     """
     skipped: list[Skipped] = []
     payload = given.claims.payload
     who = identify(given)
+    if world is not None:
+        world.prepare(wants(payload, who))
     issuer = issuer_of(world, skipped) if world else ""
-    known = api_audiences(world) if world else None
+    known = audiences_of(world, issuer, payload, wanted) if world else None
     local = who.kind == "legacy" or (
         issuer == text(payload.get("iss")) if issuer else who.kind == "bound"
     )
@@ -128,7 +141,7 @@ def examine(
         fix_of(reason, who, look, world, verdict, wanted) if world else None,
         may,
         may_unseen,
-        ending(who, look, faults, world, payload),
+        ending(who, look, faults, reason, world, payload),
         unknown,
         (
             *given.notes,
@@ -137,6 +150,28 @@ def examine(
         ),
         tuple(dict.fromkeys(skipped)),
     )
+
+
+def wants(payload: Object, who: Who) -> Iterator[Want]:
+    """What is read in any case, so that it can be fetched at once."""
+    yield Want("", "", CONFIGURATION)
+    if who.kind in ("bound", "legacy") and who.namespace and who.account:
+        yield Want("", "", jwks.PATH)
+        yield Want("ServiceAccount", who.namespace, who.account)
+        for kind, name, _ in bindings(payload, who):
+            yield Want(kind, "" if kind == "Node" else who.namespace, name)
+        yield Want("RoleBinding", who.namespace)
+        yield Want("ClusterRoleBinding")
+
+
+def audiences_of(
+    world: "World", issuer: str, payload: Object, wanted: tuple[str, ...]
+) -> set[str] | None:
+    """The audiences of the API server, as far as they count; None when they are not known."""
+    own = audiences(payload)
+    if issuer and not wanted and (not own or issuer in own):
+        return {issuer}  # the flags of the API server, where they can be seen, can only add to it
+    return api_audiences(world)
 
 
 def answered(
@@ -166,6 +201,7 @@ def asked(server: Server | None, wanted: Sequence[str]) -> tuple[Object | None, 
         return None, one_line(error.message)
 
 
+# What the API server's words on a token can stand for, of the messages that explain knows.
 REFUSALS = (
     "token-expired",
     "token-clock-skew",
@@ -183,8 +219,7 @@ REFUSALS = (
     "token-unknown-issuer",
 )
 
-
-COMPUTED = "what it looks at"
+COMPUTED = "what it looks at"  # in the place of who gave a verdict
 
 
 def spare(
@@ -215,9 +250,6 @@ def spare(
     if server.stored(who.namespace, secret.name) != given.token:
         return None
     return {"by": COMPUTED, "authenticated": not sure, "user": "", "audiences": [], "error": ""}
-
-
-DAY = 86400
 
 
 def is_recent(day: str, now: float) -> bool:

@@ -68,8 +68,21 @@ GONE = (
 )
 
 
+# And those by which it never was one that is taken.
+NEVER = (
+    "token-unknown-signing-key",
+    "token-claims-not-validated",
+    "legacy-token-malformed-claims",
+)
+
+
 def ending(
-    who: Who, look: Look, faults: Sequence[Fault], world: "World | None", payload: Object
+    who: Who,
+    look: Look,
+    faults: Sequence[Fault],
+    reason: Fault | None,
+    world: "World | None",
+    payload: Object,
 ) -> Fix:
     """What would end the token: in words, and the command where there is one."""
     if who.kind == "opaque":
@@ -79,6 +92,8 @@ def ending(
         return Fix(f"{by} alone: Kubernetes cannot end it before it expires")
     if any(fault.certain and fault.name in GONE for fault in faults):
         return Fix("nothing: it has ended already")
+    if reason is not None and reason.name in NEVER:
+        return Fix("nothing: it is not taken as it is, whatever it says of itself")
     if not look.local:
         return Fix(f"only its own cluster can: {one_line(text(payload.get('iss'))) or 'unknown'}")
 

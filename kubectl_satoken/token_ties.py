@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .token_source import Given
     from .world import World
 
+CONFIGURATION = "/.well-known/openid-configuration"
+
 
 def text(value: object) -> str:
     """A claim that is a string; empty for any other."""
@@ -148,7 +150,7 @@ def tie(
 def issuer_of(world: "World", skipped: list[Skipped]) -> str:
     """The issuer that the cluster says it is; empty where it does not say so to us."""
     try:
-        document = world.text("/.well-known/openid-configuration")
+        document = world.text(CONFIGURATION)
     except Unseen as unseen:
         skipped.append(Skipped("", "inspect", unseen.what, unseen.why))
         return ""

@@ -48,6 +48,15 @@ Exit status: 0 it is taken, or good for whom it is meant; 1 it is not; 2 usage;
 3 that could not be told.
 """
 
+# for the manual page: in this command 1 is no finding
+EXIT_STATUS = (
+    ("0", "The API server takes the token, or it is good for whom it is meant."),
+    ("1", "It is not taken: refused, expired, broken."),
+    ("2", "The command line is wrong."),
+    ("3", "It could not be told, or what was read is no token."),
+    ("130", "Interrupted."),
+)
+
 FORMATS = ("wide", "json", "yaml")
 
 STATUS = {

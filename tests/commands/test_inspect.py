@@ -9,6 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kubectl_satoken.messages import find_message
+from kubectl_satoken.token_faults import UNCLEAR
+from kubectl_satoken.token_health import REFUSALS
 from tests import faults
 from tests.conftest import ROOT, Result, Run
 from tests.faults import Reply, Request, status
@@ -253,6 +256,11 @@ def test_a_file_that_is_not_there_is_named(run: Run) -> None:
         3,
         "error: cannot read ./none: no such file or directory\n",
     )
+
+
+@pytest.mark.parametrize("name", [*REFUSALS, UNCLEAR])
+def test_each_reason_can_be_explained(name: str) -> None:
+    assert find_message(name) is not None
 
 
 # --- a server that fails --------------------------------------------------------------------------

@@ -639,6 +639,10 @@ def test_what_the_api_server_refuses_is_refused_for_its_reason(case: Case, lab: 
     else:
         assert found["verdict"] == "refused"
         assert found["reason"]["name"].startswith(case.reason), (said["error"], found["reason"])
+    if found["reason"] and found["reason"]["name"] in (KEY, UNCLEAR):
+        # nobody is to make an account anew for the sake of what anybody can make up
+        assert found["endedBy"]["summary"].startswith("nothing: ")
+        assert found["endedBy"]["commands"] == []
     # by its claims and by what may be seen, where the API server does not say why
     seen = lab.inspected("-", token=token, environ=lab.viewer, quick=True)
     assert seen["verdict"] in ("refused", "unknown")
