@@ -87,13 +87,13 @@ def ending(
     """What would end the token: in words, and the command where there is one."""
     if who.kind == "opaque":
         return Fix("whoever issued it")
+    if reason is not None and reason.name in NEVER:
+        return Fix("nothing: it is not taken as it is, whatever it says of itself")
     if who.kind == "foreign":
         by = who.system or "its issuer"
         return Fix(f"{by} alone: Kubernetes cannot end it before it expires")
     if any(fault.certain and fault.name in GONE for fault in faults):
         return Fix("nothing: it has ended already")
-    if reason is not None and reason.name in NEVER:
-        return Fix("nothing: it is not taken as it is, whatever it says of itself")
     if not look.local:
         return Fix(f"only its own cluster can: {one_line(text(payload.get('iss'))) or 'unknown'}")
 
