@@ -14,6 +14,9 @@ from .world import KINDS, Kind, Object, Ref, Unseen, Want, known_kind
 
 PATIENCE = 0.015  # seconds without an answer after which the other reads go out as well
 
+# /openid/v1/jwks is of a type of its own, and of no other.
+DOCUMENT = f"{JSON}, application/jwk-set+json"
+
 Objects = list[Object]
 Listed = dict[str, dict[str, Object]]  # namespace, name
 
@@ -202,7 +205,7 @@ class ClusterWorld:
 
     def read_document(self, path: str) -> Object | None:
         try:
-            document: Object = self.api.request("GET", path)
+            document: Object = self.api.request("GET", path, accept=DOCUMENT)
         except (NotFound, TooOld):
             return None
         except ApiError as error:
