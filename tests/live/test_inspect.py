@@ -1121,3 +1121,20 @@ def test_no_token_gets_out_of_inspect(lab: Lab) -> None:
         assert tokens[3] not in text
     assert list(scratch.iterdir()) == []
     assert {path for path in lab.folder.rglob("*") if path.is_file()} == before
+
+
+def test_without_the_library_the_signature_is_not_checked_and_that_is_said(lab: Lab) -> None:
+    """PyJWT is an extra; cryptography, which it needs, may be missing beside it."""
+    token = lab.token()
+    for gone in ("jwt", "cryptography"):
+        code = (
+            f"import sys; sys.modules[{gone!r}] = None\n"
+            "sys.argv[:] = ['kubectl-satoken', 'inspect', '-', '-o', 'json']\n"
+            "from kubectl_satoken.__main__ import main\n"
+            "main()\n"
+        )
+        done = lab.run(sys.executable, "-c", code, stdin=token)
+        found = json.loads(done.stdout)
+        assert (found["verdict"], found["key"]["signatureFits"]) == ("taken", None)
+        assert found["key"]["published"] is True
+        assert found["key"]["why"].startswith("that needs the Python package ")
