@@ -66,7 +66,11 @@ def headline(given: "Given", health: Health, now: float) -> str:
         return f"this token is good, for {names} and not for the API server: {whose}{until}"
     if health.verdict == "refused":
         would = "does not take" if health.answer is not None else "would not take"
-        because = f": {health.reason.text}" if health.reason else ", and does not say why"
+        because = ", and does not say why"
+        if health.reason is not None:
+            because = f": {health.reason.text}"
+        elif health.answer is not None and health.answer["by"] == "TokenReview":
+            because = ": none of its authenticators knows it"
         return f"{whom} {would} this token{because}"
     if health.answer is not None:
         names = for_whom(audiences(given.claims.payload))
