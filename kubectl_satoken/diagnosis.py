@@ -338,6 +338,10 @@ def examine_item(
             used += [Used(name, *verdict) for verdict in verdicts(subject)]
         elif item["kind"] == "Secret":
             report.tokens.extend(token_of_secret(item, name))
+            if look is not None and report.tokens:
+                command = satoken(world, name[1], "inspect", f"secret/{name[2]}")
+                text = f"--verify and --probe are about pods; for this token run '{command}'"
+                report.notes.append((name, text))
         elif subject["kind"] == "Pod" and (alive or item["kind"] == "Pod"):
             report.tokens.extend(tokens_of(subject, name, world))
             pod = subject["metadata"]["name"]
