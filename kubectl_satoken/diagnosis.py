@@ -336,11 +336,10 @@ def examine_item(
             if subject.get("file"):
                 report.notes.append((name, probed(subject, world)))
             used += [Used(name, *verdict) for verdict in verdicts(subject)]
-        elif item["kind"] == "Secret":
+        elif subject["kind"] == item["kind"] == "Secret":
             report.tokens.extend(token_of_secret(item, name))
             if look is not None and report.tokens:
-                command = satoken(world, name[1], "inspect", f"secret/{name[2]}")
-                text = f"--verify and --probe are about pods; for this token run '{command}'"
+                text = "--verify and --probe are about pods; inspect is for tokens in Secrets"
                 report.notes.append((name, text))
         elif subject["kind"] == "Pod" and (alive or item["kind"] == "Pod"):
             report.tokens.extend(tokens_of(subject, name, world))

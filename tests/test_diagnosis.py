@@ -142,7 +142,8 @@ def test_what_looks_into_pods_says_that_it_leaves_the_token_of_a_secret_alone() 
     secret = [Target("Secret", "web-token")]
     assert diagnose(secret, "shop", world(LISTED)).notes == []
     ((_, note),) = diagnose(secret, "shop", world(LISTED), lambda pod, skipped: iter(())).notes
-    assert note == (
-        "--verify and --probe are about pods; for this token run "
-        "'kubectl satoken inspect secret/web-token -n shop'"
-    )
+    assert note == "--verify and --probe are about pods; inspect is for tokens in Secrets"
+
+
+def test_the_token_of_a_secret_that_its_account_lists_is_one_token() -> None:
+    assert len(report("Secret", "web-token", LISTED).tokens) == 1
