@@ -336,8 +336,11 @@ def examine_item(
             if subject.get("file"):
                 report.notes.append((name, probed(subject, world)))
             used += [Used(name, *verdict) for verdict in verdicts(subject)]
-        elif item["kind"] == "Secret":
+        elif subject["kind"] == item["kind"] == "Secret":
             report.tokens.extend(token_of_secret(item, name))
+            if look is not None and report.tokens:
+                text = "--verify and --probe are about pods; inspect is for tokens in Secrets"
+                report.notes.append((name, text))
         elif subject["kind"] == "Pod" and (alive or item["kind"] == "Pod"):
             report.tokens.extend(tokens_of(subject, name, world))
             pod = subject["metadata"]["name"]
