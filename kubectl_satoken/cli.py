@@ -12,7 +12,17 @@ from .errors import ExitStatus, SatokenError, UsageError, redact, visible
 PROG = "kubectl satoken"
 
 #: The verbs, each a module of the package commands with ``add_parser`` and ``run``.
-VERBS = ("doctor", "can-i", "who-can", "mint", "explain", "snapshot", "completion")
+VERBS = (
+    "doctor",
+    "can-i",
+    "who-can",
+    "mint",
+    "inspect",
+    "revoke",
+    "explain",
+    "snapshot",
+    "completion",
+)
 
 DESCRIPTION = "Why a pod has no working service account token, and the fix."
 

@@ -131,7 +131,7 @@ def verb_page(verb: str) -> str:
     parser = verb_parser(verb, PROGRAM)
     sections = {
         **examples(parser.epilog or ""),
-        "exit status": items(EXIT_STATUS),
+        "exit status": items(getattr(command_of(verb), "EXIT_STATUS", EXIT_STATUS)),
         "see also": f"{PROGRAM}(1)",
     }
     words = [f"[{one.metavar} ...]" for one in parser._get_positional_actions()]

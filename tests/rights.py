@@ -36,8 +36,8 @@ class Part(NamedTuple):
     """A role: what it is for, and the lines that ask for all of it.
 
     ``given`` are manifests that are there before, or ``faults`` names of scenarios: then the lines
-    are run for each of them, about its ``$TARGET``, and ``after`` at the end. ``$NS`` is the
-    namespace.
+    are run for each of them, about its ``$TARGET``, and ``after`` at the end. ``before`` is run by
+    an administrator. ``$NS`` is the namespace.
     """
 
     text: str
@@ -45,6 +45,7 @@ class Part(NamedTuple):
     given: str = ""
     faults: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
 
 
 def atoms(cluster: Cluster, user: str) -> dict[Atom, set[int]]:
@@ -136,6 +137,19 @@ metadata: {{name: gone-too}}
 roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: veiw}}
 subjects: [{{kind: ServiceAccount, name: web}}]
 """
+
+LEGACY = """
+apiVersion: v1
+kind: Secret
+metadata: {name: old, annotations: {kubernetes.io/service-account.name: web}}
+type: kubernetes.io/service-account-token
+"""
+# its token, once the controller has put one into it
+OLD = 'for n in {1..50}; do T=$(kubectl get secret old -o jsonpath={.data.token}); \
+test -n "$T" && break; sleep 0.2; done; base64 -d <<<$T'
+# custom resources of other tests are not what is asked about
+NO_CRD = "for n in {1..50}; do kubectl api-resources -o name | grep -q example || break; \
+sleep 0.2; done"
 
 OTHER_TYPES = "statefulset daemonset job cronjob replicaset replicationcontroller"
 
@@ -231,6 +245,24 @@ token is refused, and lists them (--list).
         ),
         WEB,
     ),
+    "revoke": Part(
+        """
+What revoke reads, to tell all that uses a token, and does with --yes. It reads custom
+resources as well: add list for those that have a pod template. To only look, leave out create,
+delete and patch; to make accounts named default anew, add patch serviceaccounts. tokenreviews is
+to see that a token is refused.
+""",
+        (
+            "kubectl satoken revoke secret/old",
+            f"{OLD} | kubectl satoken revoke - --yes",
+            "kubectl satoken revoke secret/handle --yes",
+            "kubectl satoken revoke pod/one --yes",
+            "kubectl satoken revoke $(kubectl get pods -l app=web -o name | head -1) --yes",
+            "kubectl satoken revoke sa/web --yes",
+        ),
+        f"{WEB}---{LEGACY}",
+        before=("kubectl delete crd --all", NO_CRD),
+    ),
 }
 
 BESIDES = {"mint-revocable": "mint"}
@@ -247,6 +279,8 @@ rules:
 def play(part: Part, stage: Stage, user: str) -> list[str]:
     """Runs the lines of a part as a user, in the namespace of the stage; what they printed."""
     said: list[str] = []
+    for line in part.before:
+        stage.shell(line)
     if part.given:
         stage.kubectl("-n", stage.namespace, "apply", "-f", "-", stdin=part.given)
         stage.until("kubectl -n $NS get pods -l app=web -o name | grep -q pod/")
