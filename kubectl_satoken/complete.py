@@ -207,7 +207,7 @@ def flags_left(parser: Any, line: Line) -> Iterator[Candidate]:
     for action in parser._actions:
         if action.dest in line.values and not isinstance(action.default, list):
             continue
-        text = (action.help or "").partition(";")[0]
+        text = re.split(r"; | \(", action.help or "")[0]
         for name in action.option_strings[-1:]:
             yield Candidate(name, "" if "%" in text else text)
 
@@ -303,6 +303,19 @@ class Place:
         if "/" in last:
             return []
         return [Candidate(name) for name in self.names(KINDS["ServiceAccount"])]
+
+    def containers(self, last: str) -> list[Candidate]:
+        """Names of the containers of the pod that stands before."""
+        from .cluster import path_of
+
+        api = self.api()
+        for word in self.line.words:
+            kind, _, name = word.partition("/")
+            if name and builtin_kind(kind) == KINDS["Pod"]:
+                spec = api.request("GET", path_of(KINDS["Pod"], api.namespace, name))["spec"]
+                found = [*(spec.get("initContainers") or ()), *spec["containers"]]
+                return [Candidate(one["name"]) for one in found]
+        return []
 
     def namespaces(self, last: str) -> list[Candidate]:
         """Names of namespaces."""
@@ -413,6 +426,7 @@ SOURCES: dict[str, Callable[[Place, str], list[Candidate]]] = {
     "CHECK": Place.checks,
     "CLUSTER": lambda place, _: place.entries("clusters"),
     "CODE": Place.pages,
+    "CONTAINER": Place.containers,
     "CONTEXT": lambda place, _: place.entries("contexts"),
     "NAME": Place.of_type,
     "NAMESPACE": Place.namespaces,
