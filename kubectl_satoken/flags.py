@@ -1,6 +1,7 @@
 """The flags that every kubectl command has, and what becomes of them."""
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .world import Sealed
@@ -31,6 +32,44 @@ VALUES = (
 # Those that decide which cluster is reached: printed fixes repeat them. Whom the user plays, and
 # with what credentials, is not repeated: a token never is, and who may look may not mend.
 SCOPE = ("kubeconfig", "context", "cluster", "server")
+
+
+def add_file_flags(parser: argparse.ArgumentParser, text: str) -> None:
+    """Adds -f and -R; ``text`` is what is done with the files."""
+    parser.add_argument(
+        "-f",
+        "--filename",
+        dest="files",
+        action="append",
+        default=[],
+        help=f"{text}: file, folder, - for stdin",
+    )
+    parser.add_argument(
+        "-R", "--recursive", action="store_true", help="look into the folders below as well"
+    )
+
+
+def add_output_flag(
+    parser: argparse.ArgumentParser, formats: Sequence[str], text: str = ""
+) -> None:
+    """Adds -o with these formats; ``text`` is what has to be said of some of them."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=formats,
+        metavar="FORMAT",
+        help=f"output format: {', '.join(formats)}{text}",
+    )
+
+
+def add_color_flag(parser: argparse.ArgumentParser) -> None:
+    """Adds --color."""
+    parser.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="colour the output (default: auto; NO_COLOR is heeded)",
+    )
 
 
 def add_cluster_flags(parser: argparse.ArgumentParser) -> None:

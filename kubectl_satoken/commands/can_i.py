@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..cli import PROG
 from ..env import Env
 from ..errors import ExitStatus, NotFound, UsageError, visible
-from ..flags import add_cluster_flags, overrides, scope
+from ..flags import (
+    add_cluster_flags,
+    add_color_flag,
+    add_file_flags,
+    add_output_flag,
+    overrides,
+    scope,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,23 +112,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help=f"ask in this way only: {', '.join(WAYS)}; token makes a token of the account for it",
     )
-    parser.add_argument(
-        "-f",
-        "--filename",
-        dest="files",
-        action="append",
-        default=[],
-        help="compute it from manifests or a snapshot: file, folder, - for stdin",
-    )
-    parser.add_argument(
-        "-R", "--recursive", action="store_true", help="look into the folders below as well"
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        choices=FORMATS,
-        metavar="FORMAT",
-        help=f"output format: {', '.join(FORMATS)}; name is yes or no",
+    add_file_flags(parser, "compute it from manifests or a snapshot")
+    add_output_flag(
+        parser,
+        FORMATS,
+        "; name is yes or no",
     )
     parser.add_argument(
         "-q",
@@ -132,12 +127,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-headers", action="store_true", help="print no headers with --list and --expect"
     )
-    parser.add_argument(
-        "--color",
-        choices=("auto", "always", "never"),
-        default="auto",
-        help="colour the output (default: auto; NO_COLOR is heeded)",
-    )
+    add_color_flag(parser)
     add_cluster_flags(parser)
     parser.set_defaults(bare={"--grant": "new"})
 

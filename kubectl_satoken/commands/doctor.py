@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 from ..cli import PROG
 from ..env import Env
 from ..errors import ExitStatus, ManifestError, UsageError, redact, visible
-from ..flags import add_cluster_flags, overrides, repeated, scope
+from ..flags import (
+    add_cluster_flags,
+    add_color_flag,
+    add_file_flags,
+    add_output_flag,
+    overrides,
+    repeated,
+    scope,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -100,23 +108,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="label query that selects the pods, or what TYPE says, to look at: -l app=web",
     )
-    parser.add_argument(
-        "-f",
-        "--filename",
-        dest="files",
-        action="append",
-        default=[],
-        help="manifests or a snapshot to look at instead of a cluster: file, folder, - for stdin",
-    )
-    parser.add_argument(
-        "-R", "--recursive", action="store_true", help="look into the folders below as well"
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        choices=FORMATS,
-        metavar="FORMAT",
-        help=f"output format: {', '.join(FORMATS)}; wide shows every finding in full, name "
+    add_file_flags(parser, "manifests or a snapshot to look at instead of a cluster")
+    add_output_flag(
+        parser,
+        FORMATS,
+        "; wide shows every finding in full, name "
         "what has findings, fix the fixes as a script for sh, fix-yaml those of them that are "
         "manifests, for kubectl apply",
     )
@@ -167,12 +163,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="exit with 3 when something could not be seen"
     )
-    parser.add_argument(
-        "--color",
-        choices=("auto", "always", "never"),
-        default="auto",
-        help="colour the output (default: auto; NO_COLOR is heeded)",
-    )
+    add_color_flag(parser)
     add_cluster_flags(parser)
 
 

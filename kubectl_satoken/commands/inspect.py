@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ..cli import PROG
 from ..env import Env
 from ..errors import ExitStatus, SatokenError, Unauthorized, Unreachable, UsageError
-from ..flags import add_cluster_flags, overrides, repeated, scope
+from ..flags import add_cluster_flags, add_color_flag, add_output_flag, overrides, repeated, scope
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,19 +101,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--offline", action="store_true", help="ask no cluster: tell what the token says of itself"
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        choices=FORMATS,
-        metavar="FORMAT",
-        help=f"output format: {', '.join(FORMATS)}; wide has all claims",
+    add_output_flag(
+        parser,
+        FORMATS,
+        "; wide has all claims",
     )
-    parser.add_argument(
-        "--color",
-        choices=("auto", "always", "never"),
-        default="auto",
-        help="colour the output (default: auto; NO_COLOR is heeded)",
-    )
+    add_color_flag(parser)
     add_cluster_flags(parser)
 
 

@@ -14,7 +14,7 @@ from ..errors import (
     UsageError,
     visible,
 )
-from ..flags import add_cluster_flags, overrides, repeated, scope
+from ..flags import add_cluster_flags, add_output_flag, overrides, repeated, scope
 
 if TYPE_CHECKING:
     from ..cluster import Api
@@ -103,12 +103,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bound-object-name", metavar="NAME", default="", help="its name")
     parser.add_argument("--bound-object-uid", metavar="UID", default="", help="its uid")
     parser.add_argument("--volume", help="with pod/NAME: the volume whose token is meant")
-    parser.add_argument(
-        "-o",
-        "--output",
-        choices=FORMATS,
-        metavar="FORMAT",
-        help=f"output format: {', '.join(FORMATS)} (default: token)",
+    add_output_flag(
+        parser,
+        FORMATS,
+        " (default: token)",
     )
     parser.add_argument(
         "--out", metavar="FILE", help="write to this file instead, mode 0600, whole or not at all"

@@ -21,7 +21,7 @@ from ..errors import (
     UsageError,
     visible,
 )
-from ..flags import add_cluster_flags, overrides, scope
+from ..flags import add_cluster_flags, add_color_flag, add_output_flag, overrides, scope
 
 if TYPE_CHECKING:
     from ..cluster import Api
@@ -111,20 +111,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how long to wait until the API server refuses the token (30s, 2m), 0 for not at "
         "all; as long as it should take if unset",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        choices=("wide", "json", "yaml"),
-        metavar="FORMAT",
-        help="output format: wide, json, yaml",
-    )
-    parser.add_argument(
-        "--color",
-        choices=("auto", "always", "never"),
-        default="auto",
-        metavar="WHEN",
-        help="colour: auto, always, never",
-    )
+    add_output_flag(parser, ("wide", "json", "yaml"))
+    add_color_flag(parser)
     add_cluster_flags(parser)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ..cli import PROG
 from ..env import Env
 from ..errors import ExitStatus, Forbidden, UsageError, visible
-from ..flags import add_cluster_flags, overrides, scope
+from ..flags import add_cluster_flags, add_file_flags, add_output_flag, overrides, scope
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,23 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="name the service accounts that are in the groups of service accounts",
     )
-    parser.add_argument(
-        "-f",
-        "--filename",
-        dest="files",
-        action="append",
-        default=[],
-        help="compute it from manifests or a snapshot: file, folder, - for stdin",
-    )
-    parser.add_argument(
-        "-R", "--recursive", action="store_true", help="look into the folders below as well"
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        choices=FORMATS,
-        metavar="FORMAT",
-        help=f"output format: {', '.join(FORMATS)}; wide shows also the parts of Kubernetes, and "
+    add_file_flags(parser, "compute it from manifests or a snapshot")
+    add_output_flag(
+        parser,
+        FORMATS,
+        "; wide shows also the parts of Kubernetes, and "
         "how a subject is named, name only the subjects",
     )
     parser.add_argument("--no-headers", action="store_true", help="print no headers")
