@@ -53,7 +53,7 @@ def atoms(cluster: Cluster, user: str) -> dict[Atom, set[int]]:
     found: dict[Atom, set[int]] = {}
     for line in cluster.audit_log.read_text().splitlines():
         event = json.loads(line)
-        if event["user"]["username"] != user or event["stage"] != "ResponseComplete":
+        if event["user"].get("username") != user or event["stage"] != "ResponseComplete":
             continue
         about = event.get("objectRef") or {}
         if "resource" in about:
