@@ -78,6 +78,29 @@ VARIABLES = {
 }
 
 
+# Tokens that are no JWT, by how they look: what they are, and whether an API server may take them.
+OPAQUE = (
+    (r"[a-z0-9]{6}\.[a-z0-9]{16}", "a bootstrap token of kubeadm", True),
+    (r"k8s-aws-v1\.[\w-]{20,}", "a token of an AWS user (aws eks get-token)", True),
+    (r"ya29\.[\w.-]{20,}", "an access token of a Google account", True),
+    (r"sha256~[\w-]{20,}", "a token of an OpenShift user", True),
+    (r"(?:kubeconfig|token)-[\w.-]+:[a-z0-9]{40,}", "a token of Rancher", True),
+    (r"hv[sbr]\.[\w-]{20,}|s\.[A-Za-z0-9]{24}", "a token of Vault", False),
+    (r"(?:gh[pousr]_|github_pat_)\w{20,}", "a token of GitHub", False),
+    (r"gl[a-z]{2,8}-[\w.-]{20,}", "a token of GitLab", False),
+)
+
+
+def opaque_system(text: str) -> tuple[str, bool]:
+    """What a token is that is no JWT, and whether an API server may take it; empty: not known."""
+    import re
+
+    for pattern, system, may in OPAQUE:
+        if re.fullmatch(pattern, text):
+            return system, may
+    return "", False
+
+
 class Foreign(NamedTuple):
     """A token for somebody else; ``system`` is empty where nobody knows for whom."""
 

@@ -93,7 +93,10 @@ NO_SHELL = ("executable file not found", "no such file or directory", "not found
 
 
 class Prober(NamedTuple):
-    """How to reach the containers: kubectl, its flags, and the image for those without a shell."""
+    """How to reach the containers: kubectl, its flags, and the image for those without a shell.
+
+    Without an image those are not looked into: a container would be left in the pod.
+    """
 
     kubectl: str
     flags: Sequence[str]
@@ -102,10 +105,12 @@ class Prober(NamedTuple):
     seconds: float = 60
 
 
-def probe(pod: Object, world: World, prober: Prober, skipped: list[Skipped]) -> Iterator[Object]:
+def probe(
+    pod: Object, world: World, prober: Prober, skipped: list[Skipped], only: str = ""
+) -> Iterator[Object]:
     """The token of each container of a pod that has one or should, as a Token object.
 
-    What could not be looked at is added to ``skipped``.
+    ``only`` names the one that is meant. What could not be looked at is added to ``skipped``.
     """
     if not is_live(pod) or finished(pod):
         return
@@ -113,6 +118,8 @@ def probe(pod: Object, world: World, prober: Prober, skipped: list[Skipped]) -> 
     files = chosen(token_files(pod))
     for container in containers(pod):
         name = container["name"]
+        if only not in ("", name):
+            continue
         file = next((one for one in files if one.container == name), None)
         mount = default_mount(container)
         if file is not None:
@@ -180,6 +187,8 @@ def in_container(
         why = one_line(done.stderr)
         if not any(text in done.stderr for text in NO_SHELL):
             return "", why
+        if not prober.image:
+            return "", "it has no shell (--probe-image looks from a container beside it)"
         return beside(pod, container, path, world, prober)
     except subprocess.TimeoutExpired:
         return "", "no answer in time"

@@ -40,11 +40,15 @@ def decode_parts(header: str, payload: str) -> Claims:
 def part(text: str, name: str) -> Object:
     """A part of a JWT: JSON, base64url without padding (RFC 7519)."""
     import json
-    from base64 import urlsafe_b64decode
+    from base64 import b64decode
 
     try:
-        value: Any = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except ValueError:
+        # as strict as Go is: Python would take the other alphabet as well, and overlook the rest
+        if any(each in text for each in "+/="):
+            raise ValueError
+        decoded = b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+        value: Any = json.loads(decoded.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
         raise Malformed(f"not a token: its {name} is not base64url of JSON") from None
     if not isinstance(value, dict):
         raise Malformed(f"not a token: its {name} is not an object")
