@@ -234,8 +234,9 @@ class ClusterWorld:
         except ApiError as error:
             raise unseen(error, kind.plural, "list", kind, namespace) from error
 
-    def stream(self, kind: Kind) -> Iterator[Object]:
-        pages = self.pages(kind, "")
+    def stream(self, kind: Kind, namespace: str = "", limit: int = PAGE) -> Iterator[Object]:
+        """The objects of a list, of which none is kept. Raises Unseen, even midway."""
+        pages = self.pages(kind, namespace, limit=limit)
         first = next(pages, [])  # now, so that Unseen is raised here
 
         def rest() -> Iterator[Object]:
