@@ -70,6 +70,15 @@ def undone(changes: Iterable[Change]) -> tuple[Change, ...]:
     return tuple(change.back() for change in reversed(tuple(changes)))
 
 
+def joined(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Changes of which there is one for each place; those that follow one another are one."""
+    found: dict[Path, Change] = {}
+    for change in changes:
+        first = found.get(change.path)
+        found[change.path] = change if first is None else first._replace(after=change.after)
+    return tuple(found.values())
+
+
 def changed(item: Object, changes: Iterable[Change]) -> Object:
     """A copy of an object with the changes made; those that it has already stay as they are.
 
@@ -142,8 +151,9 @@ def merge_patch(old: Object, new: Object) -> Object:
         before = old.get(key)
         if before == value:
             continue
-        nested = isinstance(before, dict) and isinstance(value, dict)
-        patch[key] = merge_patch(before, value) if nested else value
+        if isinstance(before, dict) and isinstance(value, dict):
+            value = merge_patch(before, value)
+        patch[key] = value
     return patch
 
 

@@ -8,7 +8,7 @@ taken back until the last, which deletes the Secret.
 from typing import NamedTuple
 
 from .changes import Change
-from .world import Kind, Object, Ref
+from .world import Kind, Ref
 
 # What a step does, in the order in which it is done.
 PATCH = "patch"  # the template of a workload, for all Secrets at once
