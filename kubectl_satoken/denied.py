@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from .messages import forbidden, plain
 from .question import in_words
-from .rbac import Attributes, Question
+from .rbac import USER_PREFIX, Attributes, Question
+from .world import World
 
 PIECE, KUBELET = "forbidden: User ", "Forbidden (user="
 
@@ -185,3 +186,29 @@ def needs(found: Iterable[Denied], user: str = "") -> Needs:
         for question in sorted(implied - refused)
     ]
     return Needs(questions, notes)
+
+
+def grant(message: str, role: str, world: World) -> str:
+    """The least Role, called so, that lets somebody do what a 403 refuses: the commands that make
+    and bind it, for who may. Empty for a text that is no such refusal.
+    """
+    from .fixes import kubectl
+
+    for user, question, *_ in read([message]):
+        namespace, asked = question
+        if not user or asked.path:
+            continue
+        subject = f"--user={user}"
+        if user.startswith(USER_PREFIX):
+            subject = f"--serviceaccount={user.removeprefix(USER_PREFIX)}"
+        resource = asked.resource + (f".{asked.group}" if asked.group else "")
+        what = [f"--verb={asked.verb}"]
+        what.append(f"--resource={resource}" + (f"/{asked.subresource}" * bool(asked.subresource)))
+        # RBAC is not told the name of what is made
+        if asked.name and (asked.verb != "create" or asked.subresource):
+            what.append(f"--resource-name={asked.name}")
+        kind = "role" if namespace else "clusterrole"
+        made = kubectl(world, namespace, "create", kind, role, *what)
+        bind = ("create", f"{kind}binding", role, f"--{kind}={role}", subject)
+        return f"who may grant it: {made} && {kubectl(world, namespace, *bind)}"
+    return ""

@@ -57,7 +57,7 @@ def make(
     api: "Api", namespace: str, account: str, purpose: str, expires: str, owner: str, now: float
 ) -> Handle:
     """Makes a handle for an account. Raises ApiError."""
-    from .cluster import path_of
+    from .writes import create
 
     annotations = {OWNER: owner, ACCOUNT: account, CREATED: timestamp(now), EXPIRES: expires}
     if purpose:
@@ -68,36 +68,39 @@ def make(
         "metadata": {
             # names have 253 characters, of which the server adds five
             "generateName": f"{account[:230].rstrip('.-')}-token-",
+            "namespace": namespace,
             "labels": LABELS,
             "annotations": annotations,
         },
         "type": "Opaque",
     }
-    return handle(api.request("POST", path_of(KINDS["Secret"], namespace), body))
+    return handle(create(api, body))
 
 
 def set_expiry(api: "Api", one: Handle, expires: str) -> None:
     """Writes down when the token that was made expires. Raises ApiError."""
-    from .cluster import path_of
+    from .writes import patch
 
-    path = path_of(KINDS["Secret"], one.namespace, one.name)
-    patch = {"metadata": {"annotations": {EXPIRES: expires}, "uid": one.uid}}
-    api.request("PATCH", path, patch, content_type="application/merge-patch+json")
+    patch(api, secret_of(one), {"metadata": {"annotations": {EXPIRES: expires}}}, whole=False)
 
 
 def remove(api: "Api", one: Handle) -> str:
     """Removes a handle whose token was not made; returns why that failed, or nothing."""
-    from .cluster import path_of
+    from .writes import delete
 
-    path = path_of(KINDS["Secret"], one.namespace, one.name)
-    options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": one.uid}}
     try:
-        api.request("DELETE", path, options)
+        delete(api, secret_of(one))
     except NotFound:
         pass
     except ApiError as error:
         return error.message
     return ""
+
+
+def secret_of(one: Handle) -> Object:
+    """The Secret of a handle, as far as it takes to write to it."""
+    metadata = {"namespace": one.namespace, "name": one.name, "uid": one.uid}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
 
 
 def handles(api: "Api", namespace: str) -> Iterator[Handle]:

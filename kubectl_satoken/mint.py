@@ -164,6 +164,8 @@ def life_of(payload: Object) -> int:
 
 def explained(error: ApiError, ask: Ask, world: "World") -> ApiError:
     """The same error with kubectl's words before it, and what can be done about it."""
+    from .denied import grant
+
     hint = error.hint
     message = error.message
     if isinstance(error, TooOld) or error.code == 405:
@@ -176,7 +178,7 @@ def explained(error: ApiError, ask: Ask, world: "World") -> ApiError:
     elif f'serviceaccounts "{ask.account}" not found' in message:
         hint = hint_for_missing(ask, world)
     elif isinstance(error, Forbidden) and 'resource "serviceaccounts/token"' in message:
-        hint = hint_for_right(message, ask, world, "create", "serviceaccounts/token", ask.account)
+        hint = grant(message, f"mint-{ask.account}", world)
     elif "denied" in message and ("admission webhook" in message or "Policy" in message):
         hint = hint_for_policy(message, world)
     elif isinstance(error, Invalid) and "less than 10 minutes" in message:
@@ -198,30 +200,6 @@ def hint_for_missing(ask: Ask, world: "World") -> str:
     if elsewhere:
         return f"namespace {elsewhere[0]} has one of that name: -n {elsewhere[0]}"
     return f"{kubectl(world, ask.namespace, 'create', 'serviceaccount', ask.account)} makes it"
-
-
-def hint_for_right(
-    message: str, ask: Ask, world: "World", verb: str, resource: str, name: str = ""
-) -> str:
-    """The least Role that lets the refused user do it, as commands for who may grant it."""
-    import re
-
-    from .fixes import kubectl
-    from .rbac import USER_PREFIX
-
-    found = re.search(r'User "([^"]*)" cannot', message)
-    if not found or not found[1]:
-        return ""
-    user = found[1]
-    subject = f"--user={user}"
-    if user.startswith(USER_PREFIX):
-        subject = f"--serviceaccount={user.removeprefix(USER_PREFIX)}"
-    role = f"mint-{ask.account}" if name else f"mint-{resource}"
-    what = [f"--verb={verb}", f"--resource={resource}"]
-    what += [f"--resource-name={name}"] if name else []
-    made = kubectl(world, ask.namespace, "create", "role", role, *what)
-    bind = ["create", "rolebinding", role, f"--role={role}", subject]
-    return f"who may grant it: {made} && {kubectl(world, ask.namespace, *bind)}"
 
 
 def hint_for_policy(message: str, world: "World") -> str:

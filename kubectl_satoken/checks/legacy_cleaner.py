@@ -7,8 +7,9 @@ marked invalid when they were not used for a year, and deleted a year after that
 """
 
 from collections.abc import Iterator
-from typing import Any
 
+from .. import consumers
+from ..consumers import inner
 from ..fixes import and_manifest, dumps, kubectl
 from ..mounts import TOKEN_SECRET_TYPE, looks_generated
 from ..server import version_of
@@ -41,53 +42,15 @@ OPENSHIFT_PREFIXES = ("openshift.io/internal-registry-", "openshift.io/token-sec
 CREATED_BY = "kubernetes.io/created-by"
 CREATOR = "openshift.io/create-dockercfg-secrets"
 
-# Where volumes of other types name a Secret.
-VOLUME_SECRETS = (
-    ("secret", "secretName"),
-    ("azureFile", "secretName"),
-    ("cephfs", "secretRef"),
-    ("cinder", "secretRef"),
-    ("flexVolume", "secretRef"),
-    ("rbd", "secretRef"),
-    ("scaleIO", "secretRef"),
-    ("iscsi", "secretRef"),
-    ("storageos", "secretRef"),
-    ("csi", "nodePublishSecretRef"),
-)
-
 
 def label(secret: Object, key: str) -> str:
     """A label of a Secret, or the empty string."""
     return str((secret["metadata"].get("labels") or {}).get(key) or "")
 
 
-def inner(value: Any, *path: str) -> Any:
-    """What lies at a path of maps, or None."""
-    for field in path:
-        value = value.get(field) if isinstance(value, dict) else None
-    return value
-
-
 def pod_secrets(pod: Object) -> Iterator[str]:
-    """The names of all Secrets that a pod refers to, as the cleaner counts them.
-
-    That is VisitPodSecretNames (pkg/api/v1/pod/util.go): more than what holds a token.
-    """
-    spec = pod["spec"]
-    for reference in spec.get("imagePullSecrets") or []:
-        yield inner(reference, "name") or ""
-    for field in ("initContainers", "containers", "ephemeralContainers"):
-        for container in spec.get(field) or []:
-            for source in container.get("envFrom") or []:
-                yield inner(source, "secretRef", "name") or ""
-            for variable in container.get("env") or []:
-                yield inner(variable, "valueFrom", "secretKeyRef", "name") or ""
-    for volume in spec.get("volumes") or []:
-        for kind, field in VOLUME_SECRETS:
-            found = inner(volume, kind, field)
-            yield (inner(found, "name") if isinstance(found, dict) else found) or ""
-        for source in inner(volume, "projected", "sources") or []:
-            yield inner(source, "secret", "name") or ""
+    """The names of all Secrets that a pod refers to: more than what holds a token."""
+    return (use.name for use in consumers.secret_uses(pod["spec"]))
 
 
 def is_used(secret: Object, world: World) -> bool:

@@ -444,7 +444,7 @@ class Job:
 
     def make(self, asked: "Ask") -> None:
         """Makes the token, checks it, and hands it over. Raises SatokenError."""
-        from ..mint import hint_for_right
+        from ..denied import grant
 
         if self.args.out is not None:
             from ..secret_file import confirm_place
@@ -456,10 +456,7 @@ class Job:
             try:
                 handle = self.handle(asked)
             except ApiError as error:
-                error.hint = (
-                    hint_for_right(error.message, asked, self.world, "create", "secrets")
-                    or error.hint
-                )
+                error.hint = grant(error.message, "mint-secrets", self.world) or error.hint
                 error.message = f"failed to create the token's Secret: {error.message}"
                 raise
             asked = asked._replace(bound=handle.bound)
