@@ -8,7 +8,7 @@ taken back until the last, which deletes the Secret.
 from typing import NamedTuple
 
 from .changes import Change
-from .world import Kind, Ref
+from .world import Kind, Object, Ref
 
 # What a step does, in the order in which it is done.
 PATCH = "patch"  # the template of a workload, for all Secrets at once
@@ -33,8 +33,13 @@ STAGE_OF = {
 }
 WRITES = (PATCH, UNLIST, INVALIDATE, DELETE)
 
-# The moment when a Secret was marked invalid, beside the label, which knows only the day.
+# The moment when a Secret was marked invalid, beside the label, which knows only the day. It is
+# written and taken back with the label, by the same step.
 MARKED_ANNOTATION = "satoken/invalid-since"
+
+# What was changed in a workload or an account, for an undo that has no journal: the changes of each
+# step (without this one), as JSON. It is written and taken back with them, in the same patch.
+MIGRATED_ANNOTATION = "satoken/migrated"
 
 
 class Subject(NamedTuple):
@@ -77,6 +82,22 @@ class Step(NamedTuple):
     def id(self) -> str:
         """Names the step in a journal, the same in each run: action, resource, namespace, uid."""
         raise NotImplementedError
+
+
+def remembered(item: Object) -> tuple[Change, ...]:
+    """The changes that a workload or an account says were made in it, without the annotation that
+    says so; none where it has none, or one that nobody can read."""
+    raise NotImplementedError
+
+
+def not_before(secret: Object, grace: float, now: float) -> float:
+    """The moment before which a Secret must not be deleted, by its labels as they are now.
+
+    That is the grace period (seconds) after it was marked invalid and after the last attempt to use
+    it, both with the day as a whole where only that is known; infinity while it is not marked, or
+    where a label is no date.
+    """
+    raise NotImplementedError
 
 
 class Plan(NamedTuple):
