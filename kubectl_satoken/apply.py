@@ -1,0 +1,714 @@
+"""Runs the steps of a plan, and takes them back: the one place that writes for migrate.
+
+Every write is for the very object that was looked at (uid and resourceVersion go with it), was
+tried by the API server before (dryRun=All), and stands in the journal before it is sent. A write
+that was cut off is not repeated blindly: what the object is like tells whether it arrived. So a run
+can be killed at any point, and another one goes on, or takes all of it back.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .changes import Change, Key, Moved, changed, is_made, merge_patch, undone
+from .cluster import JSON, path_of
+from .errors import (
+    ApiError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    SatokenError,
+    ServerError,
+    TooManyRequests,
+    Unreachable,
+)
+from .journal import DONE, UNDONE, Entry, Journal
+from .plan import (
+    DELETE,
+    INVALIDATE,
+    PATCH,
+    ROLLOUT,
+    UNLIST,
+    VERIFY,
+    WAIT,
+    Plan,
+    Step,
+    Subject,
+    not_before,
+)
+from .rollout import rollout
+from .token_secrets import INVALID_SINCE_LABEL, account_named, token_secret
+from .workloads import controller_of, finished
+from .world import KINDS, Kind, Object, Ref, Unseen
+from .writes import DRY_RUN, MERGE
+
+if TYPE_CHECKING:
+    from .cluster import Api
+    from .env import Env
+
+# Secrets come without their data.
+METADATA = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
+
+TIMEOUT = 600.0  # seconds that a rollout gets, as the progress deadline of a Deployment by default
+POLL = 1.0
+SHORT = 60.0  # seconds of a grace period that are waited for; a longer one is for another run
+TRIES = 6  # of a write whose object keeps changing meanwhile
+PODS = 3  # of each workload whose tokens are verified
+FRESH = 5.0  # seconds for which it is taken as known who uses a Secret
+
+# What became of a step.
+CHECKED = "checked"  # the API server would do it
+BEGUN = "begun"
+WOULD_NOT = "refused"
+DONE_NOW = "done"
+ALREADY = "already done"
+HELD = "held back"
+BACK = "taken back"
+
+
+class Event(NamedTuple):
+    """What became of a step, for whoever watches."""
+
+    step: Step
+    state: str
+    message: str = ""
+
+
+class Stopped(SatokenError):
+    """A step failed. What was done before it stands in the journal; ``back`` tells whether the
+    change to its workload was taken back."""
+
+    def __init__(self, step: Step, message: str, hint: str = "", *, back: bool = False) -> None:
+        super().__init__(message, hint)
+        self.step = step
+        self.back = back
+
+
+class Held(Exception):
+    """Why a step, and what follows for its Secrets, is not done now; nothing is wrong with that."""
+
+
+class Site:
+    """Where steps are run.
+
+    ``grace`` is how long a Secret stays marked before it is deleted, ``timeout`` what a rollout
+    gets, both in seconds. ``flags`` are those by which kubectl reaches the cluster.
+    """
+
+    def __init__(
+        self,
+        api: "Api",
+        env: "Env",
+        journal: Journal,
+        grace: float,
+        *,
+        timeout: float = TIMEOUT,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.api = api
+        self.env = env
+        self.journal = journal
+        self.grace = grace
+        self.timeout = timeout
+        self.sleep = sleep
+        # by namespace: when it was looked at, and which pods use which Secrets
+        self.users: dict[str, tuple[float, dict[str, list[str]]]] = {}
+
+
+# --- a step in the journal ------------------------------------------------------------------------
+
+
+def recorded(step: Step, changes: Iterable[Change] = (), manifest: Object | None = None) -> Object:
+    """A step as it stands in the journal. ``manifest`` makes its Secret again."""
+    subject = step.subject
+    line: Object = {
+        "action": step.action,
+        "type": list(subject.kind[:4]),
+        "namespace": subject.namespace,
+        "name": subject.name,
+        "uid": subject.uid,
+        "resourceVersion": subject.resource_version,
+        "secrets": [[ref.namespace, ref.name] for ref in step.secrets],
+        "changes": [
+            {
+                "path": [part if isinstance(part, str) else list(part) for part in change.path],
+                "before": change.before,
+                "after": change.after,
+                "place": change.place,
+            }
+            for change in changes
+        ],
+    }
+    return {**line, "manifest": manifest} if manifest else line
+
+
+def read_step(entry: Entry) -> Step:
+    """The step of an entry. Raises SatokenError for what is none."""
+    line = entry.step
+    try:
+        kind, api_version, plural, namespaced = line["type"]
+        subject = Subject(
+            Kind(str(kind), str(api_version), str(plural), bool(namespaced)),
+            *(str(line[field]) for field in ("namespace", "name", "uid", "resourceVersion")),
+        )
+        secrets = tuple(Ref("Secret", str(one), str(other)) for one, other in line["secrets"])
+        changes = tuple(
+            Change(
+                tuple(part if isinstance(part, str) else Key(*part) for part in one["path"]),
+                one["before"],
+                one["after"],
+                int(one["place"]),
+            )
+            for one in line["changes"]
+        )
+        action = str(line["action"])
+        if action not in (PATCH, UNLIST, INVALIDATE, DELETE):
+            raise ValueError(action)
+    except (KeyError, TypeError, ValueError):
+        raise SatokenError(f"step {entry.number} of the journal cannot be understood") from None
+    return Step(action, subject, secrets, "", changes)
+
+
+# --- forward --------------------------------------------------------------------------------------
+
+
+def rehearse(plan: Plan, at: Site) -> Iterator[Event]:
+    """Has the API server try every write of a plan, of which it stores nothing.
+
+    An event for each; those in the state WOULD_NOT say why, and then no step must be run.
+    """
+    for step in plan.steps:
+        if step.blocked:
+            continue
+        try:
+            if step.action in (PATCH, UNLIST, INVALIDATE):
+                item = current(step.subject, at)
+                if step.action == PATCH and not is_made(item, step.changes):
+                    confirm_ready(item)
+                send(step.subject, item, step.changes, at, dry_run=True)
+            elif step.action == DELETE:
+                remove(step.subject, current(step.subject, at), at, dry_run=True)
+            elif step.action == VERIFY:
+                verify_account(step, at)
+            else:
+                continue
+        except Moved as error:
+            yield Event(step, WOULD_NOT, f"{error}: somebody else has changed it")
+        except (Forbidden, Conflict, Invalid, NotFound, Held) as error:
+            yield Event(step, WOULD_NOT, getattr(error, "message", str(error)))
+        else:
+            yield Event(step, CHECKED)
+
+
+def confirm_ready(workload: Object) -> None:
+    """Raises Held for a workload that is not as it should be before anything was done to it."""
+    state = rollout(workload)
+    if not state.ready:
+        raise Held(f"it is not ready as it is: {state.message}")
+
+
+def verify_account(step: Step, at: Site) -> None:
+    """Raises Held where the API server gives no token for a workload's account, or takes none."""
+    workload = current(step.subject, at)
+    account = account_in(workload)
+    if account is None:
+        return
+    try:
+        refused = token_refused(at, step.subject.namespace, account)
+    except Forbidden:
+        return
+    if refused:
+        raise Held(
+            f"the API server does not take a new token of serviceaccount {account}: {refused}"
+        )
+
+
+def run(plan: Plan, at: Site) -> Iterator[Event]:
+    """Does the steps of a plan, in order. Raises Stopped at the first that fails.
+
+    What is blocked, or has to wait, holds back all that follows for the same Secrets.
+    """
+    held: dict[Ref, str] = {}
+    for step in plan.steps:
+        why = "; ".join(step.blocked) or next(
+            (held[ref] for ref in step.secrets if ref in held), ""
+        )
+        if not why:
+            yield Event(step, BEGUN)
+            try:
+                yield Event(step, *do(step, at))
+                continue
+            except Held as reason:
+                why = str(reason)
+            except Moved as error:
+                raise Stopped(
+                    step,
+                    f"{step.subject.resource}: {error}, somebody else has changed it since it "
+                    "was looked at",
+                ) from error
+            except Stopped:
+                raise
+            except SatokenError as error:
+                raise Stopped(
+                    step, f"{step.action} {step.subject.resource}: {error.message}", error.hint
+                ) from error
+        held.update(dict.fromkeys(step.secrets, why))
+        yield Event(step, HELD, why)
+
+
+def do(step: Step, at: Site) -> tuple[str, str]:
+    """Does one step; returns what became of it and a word for a person."""
+    if step.action == PATCH:
+        return change(step, at), ""
+    if step.action == UNLIST:
+        return change(step, at), ""
+    if step.action == INVALIDATE:
+        confirm_unused(step, at)
+        return change(step, at, manifest_of(current(step.subject, at))), ""
+    if step.action == DELETE:
+        confirm_unused(step, at)
+        return delete(step, at), ""
+    if step.action == WAIT:
+        return DONE_NOW, wait(step, at)
+    if step.action == ROLLOUT:
+        return DONE_NOW, follow(step, at)
+    return DONE_NOW, verify(step, at)
+
+
+def change(step: Step, at: Site, manifest: Object | None = None) -> str:
+    """Makes the changes of a step, unless they are made already.
+
+    An object that changes meanwhile is looked at again, and only what the step itself changes must
+    be as it was. Raises Moved and ApiError.
+    """
+    for attempt in range(TRIES):
+        item = current(step.subject, at)
+        if is_made(item, step.changes):
+            return ALREADY
+        try:
+            tried = send(step.subject, item, step.changes, at, dry_run=True)
+            # as the API server stores it: it adds its defaults, and perhaps more
+            changes = tuple(as_stored(one, tried) for one in step.changes)
+            number = at.journal.intend(recorded(step, changes, manifest))
+            try:
+                send(step.subject, item, step.changes, at)
+            except (Forbidden, Conflict, Invalid, NotFound):
+                at.journal.mark(number, UNDONE)  # it was refused, so nothing was done
+                raise
+            except (ServerError, TooManyRequests, Unreachable):
+                at.sleep(POLL)
+                if not is_made(current(step.subject, at), changes):
+                    raise
+            at.journal.mark(number, DONE)
+            return DONE_NOW
+        except Conflict:
+            if attempt == TRIES - 1:
+                raise
+            at.sleep(backoff(attempt))
+    raise AssertionError
+
+
+def backoff(attempt: int) -> float:
+    """Seconds until the next try of a write that somebody else was quicker than."""
+    return float(min(0.1 * 2**attempt, 2.0))
+
+
+def current(subject: Subject, at: Site) -> Object:
+    """The object of a step as it is now; a Secret without its data. Raises NotFound, and Conflict
+    for one that was made anew."""
+    accept = METADATA if subject.kind.kind == "Secret" else JSON
+    item: Object = at.api.request("GET", where(subject), accept=accept)
+    if item["metadata"].get("uid") != subject.uid:
+        raise Conflict(f"{subject.resource} was made anew since it was looked at")
+    return {**item, "kind": subject.kind.kind, "apiVersion": subject.kind.api_version}
+
+
+def where(subject: Subject) -> str:
+    """The path of an object."""
+    return path_of(subject.kind, subject.namespace, subject.name)
+
+
+def send(
+    subject: Subject, item: Object, changes: Sequence[Change], at: Site, *, dry_run: bool = False
+) -> Object:
+    """Makes changes in an object that is as it was looked at. Raises Moved and ApiError."""
+    patch = merge_patch(item, changed(item, changes))
+    metadata = item["metadata"]
+    only_if = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+    body = {**patch, "metadata": {**patch.get("metadata", {}), **only_if}}
+    accept = METADATA if subject.kind.kind == "Secret" else JSON
+    query = DRY_RUN if dry_run else ()
+    answer: Object = at.api.request(
+        "PATCH", where(subject), body, query, content_type=MERGE, accept=accept
+    )
+    return answer
+
+
+def as_stored(one: Change, item: Object) -> Change:
+    """A change with what the API server made of it."""
+    here: Any = item
+    for part in one.path:
+        if isinstance(part, Key):
+            found = [entry for entry in here or () if entry.get(part.field) == part.value]
+            here = found[0] if found else None
+        else:
+            here = here.get(part) if isinstance(here, dict) else None
+    return one._replace(after=here)
+
+
+def label(item: Object, key: str) -> str:
+    """A label of an object; empty if it has none of that name."""
+    return str((item["metadata"].get("labels") or {}).get(key) or "")
+
+
+class Gone(SatokenError):
+    """An object that was made anew: what was changed in the old one is gone with it."""
+
+
+def restore(step: Step, at: Site) -> None:
+    """Takes the changes of a step back, as far as they are made. Raises Moved, Gone, ApiError."""
+    back = undone(step.changes)
+    for attempt in range(TRIES):
+        try:
+            item = current(step.subject, at)
+        except Conflict as error:
+            raise Gone(error.message) from error
+        if is_made(item, back):
+            return
+        try:
+            send(step.subject, item, back, at)
+            return
+        except Conflict:
+            if attempt == TRIES - 1:
+                raise
+            at.sleep(backoff(attempt))
+
+
+# --- the Secret -----------------------------------------------------------------------------------
+
+
+def manifest_of(secret: Object) -> Object:
+    """What makes a token Secret again, with a new token. Nothing that may be a token is in it."""
+    from .errors import redact
+    from .token_secrets import VALUE_ANNOTATIONS
+
+    metadata = secret["metadata"]
+    annotations = {
+        key: value
+        for key, value in (metadata.get("annotations") or {}).items()
+        if key not in VALUE_ANNOTATIONS and redact(value) == value
+    }
+    like = {"metadata": {**metadata, "annotations": annotations}}
+    account = account_named(secret)
+    return token_secret(metadata["namespace"], metadata["name"], account, like)
+
+
+def delete(step: Step, at: Site) -> str:
+    """Deletes a Secret that is marked invalid and that nobody has tried to use since."""
+    for attempt in range(TRIES):
+        try:
+            item = current(step.subject, at)
+        except NotFound:
+            return ALREADY
+        if left(item, at) > 0:
+            raise Held(not_yet(item, at))
+        try:
+            remove(step.subject, item, at, dry_run=True)
+            number = at.journal.intend(recorded(step, (), manifest_of(item)))
+            try:
+                remove(step.subject, item, at)
+            except (Forbidden, Conflict, Invalid):
+                at.journal.mark(number, UNDONE)
+                raise
+            except (ServerError, TooManyRequests, Unreachable):
+                at.sleep(POLL)
+                if is_there(step.subject, at):
+                    raise
+            except NotFound:
+                pass
+            at.journal.mark(number, DONE)
+            return DONE_NOW
+        except Conflict:
+            if attempt == TRIES - 1:
+                raise
+            at.sleep(backoff(attempt))
+    raise AssertionError
+
+
+def remove(subject: Subject, item: Object, at: Site, *, dry_run: bool = False) -> None:
+    """Deletes a Secret that is as it was looked at. Raises ApiError."""
+    from .writes import delete as delete_object
+
+    if dry_run and not item["metadata"].get("deletionTimestamp"):
+        delete_object(at.api, item, dry_run=True)
+    elif not dry_run:
+        delete_object(at.api, item, whole=True)
+
+
+def is_there(subject: Subject, at: Site) -> bool:
+    """Whether an object is there, and still that one."""
+    try:
+        current(subject, at)
+    except (NotFound, Conflict):
+        return False
+    return True
+
+
+def confirm_unused(step: Step, at: Site) -> None:
+    """Raises Held where a pod uses the Secret of a step."""
+    for ref in step.secrets:
+        pods = users(ref, at)
+        if pods:
+            more = f" and {len(pods) - 1} more" if len(pods) > 1 else ""
+            raise Held(f"pod/{pods[0]}{more} uses it")
+
+
+def users(ref: Ref, at: Site) -> list[str]:
+    """The pods that use a Secret and have not ended. Raises Held where they cannot be seen."""
+    looked, found = at.users.get(ref.namespace, (-FRESH, {}))
+    if time.monotonic() - looked > FRESH:
+        found = {}
+        for pod in pods(ref.namespace, at):
+            for name in secrets_of(pod):
+                found.setdefault(name, []).append(pod["metadata"]["name"])
+        at.users[ref.namespace] = (time.monotonic(), found)
+    return found.get(ref.name, [])
+
+
+def pods(namespace: str, at: Site) -> Iterator[Object]:
+    """The pods of a namespace that have not ended. Raises Held where they cannot be seen."""
+    from .live import ClusterWorld
+
+    try:
+        for pod in ClusterWorld(at.api, at.env).stream(KINDS["Pod"], namespace):
+            if not finished(pod):
+                yield pod
+    except Unseen as error:
+        raise Held(f"who uses it cannot be seen: {error}") from error
+
+
+def secrets_of(pod: Object) -> set[str]:
+    """The Secrets that a pod uses."""
+    from .consumers import secret_uses
+
+    return {use.name for use in secret_uses(pod["spec"])}
+
+
+def wait(step: Step, at: Site) -> str:
+    """Waits out the rest of a grace period, if it is short. Raises Held."""
+    item = current(step.subject, at)
+    rest = left(item, at)
+    if rest > SHORT:
+        raise Held(not_yet(item, at))
+    if rest > 0:
+        at.sleep(rest)
+    return ""
+
+
+def left(secret: Object, at: Site) -> float:
+    """The seconds before which a Secret must not be deleted; infinite while it is not marked."""
+    now = at.env.now()
+    return not_before(secret, at.grace, now) - now
+
+
+def not_yet(secret: Object, at: Site) -> str:
+    """Why a Secret is not deleted now."""
+    from .handles import timestamp
+
+    if not label(secret, INVALID_SINCE_LABEL):
+        return "it is not marked invalid"
+    rest = left(secret, at)
+    if rest == float("inf"):
+        return "its labels do not tell since when it is marked, or when it was last used"
+    return f"it is deleted after {timestamp(at.env.now() + rest)}, if nobody tries to use it"
+
+
+# --- the pods -------------------------------------------------------------------------------------
+
+
+def follow(step: Step, at: Site) -> str:
+    """Waits until no pod of a workload uses the Secrets; takes the change back if its pods do not
+    get ready. Raises Stopped and Held."""
+    failed = await_rollout(step, at)
+    if not failed:
+        return ""
+    entry = patch_of(step.subject, at)
+    if entry is None:
+        raise Stopped(step, f"{step.subject.resource} does not get ready: {failed}")
+    came_back = take_back_patch(step, entry, at)
+    raise Stopped(
+        step,
+        f"{step.subject.resource} did not get ready without its Secret: {failed}; "
+        f"its template is as it was before, {came_back}",
+        "see why with: kubectl satoken doctor, and kubectl describe",
+        back=True,
+    )
+
+
+def await_rollout(step: Step, at: Site) -> str:
+    """Waits for a rollout; returns why it does not come about, or nothing when it has.
+
+    Raises Held where all is well but old pods go on (a Job of a CronJob), or have to be replaced
+    by hand.
+    """
+    end = time.monotonic() + at.timeout
+    while True:
+        try:
+            state = rollout(current(step.subject, at))
+        except NotFound:  # deleted, and its pods with it
+            return ""
+        if state.failed:
+            return state.message
+        left = []
+        if state.ready or step.by_hand:
+            left = [pod for pod in of_workload(step.subject, at) if uses(pod, step)]
+            if state.ready and not left:
+                return ""
+            if left and step.by_hand:
+                raise Held(f"its pods are replaced by hand: {'; '.join(step.by_hand)}")
+        if time.monotonic() > end:
+            if not state.ready:
+                return state.message
+            raise Held(f"pod/{left[0]['metadata']['name']} uses it and has not ended yet")
+        at.sleep(POLL)
+
+
+def uses(pod: Object, step: Step) -> bool:
+    """Whether a pod uses one of a step's Secrets."""
+    return any(ref.name in secrets_of(pod) for ref in step.secrets)
+
+
+def of_workload(subject: Subject, at: Site) -> Iterator[Object]:
+    """The pods of a workload that have not ended, also those on their way out. Raises Held."""
+    from .live import ClusterWorld
+
+    world = ClusterWorld(at.api, at.env)
+    for pod in pods(subject.namespace, at):
+        item: Object | None = pod
+        for _ in range(5):
+            reference = controller_of(item) if item else None
+            if reference is None:
+                break
+            if reference.get("uid") == subject.uid:
+                yield pod
+                break
+            try:
+                item = world.get(
+                    reference["kind"],
+                    subject.namespace,
+                    reference["name"],
+                    reference.get("apiVersion", ""),
+                )
+            except Unseen:  # who made it is not known: it may be ours
+                yield pod
+                break
+
+
+def patch_of(subject: Subject, at: Site) -> Entry | None:
+    """The last change to a workload's template that stands in the journal."""
+    found = [
+        entry
+        for entry in at.journal.standing()
+        if entry.step.get("action") == PATCH and entry.step.get("uid") == subject.uid
+    ]
+    return found[-1] if found else None
+
+
+def take_back_patch(step: Step, entry: Entry, at: Site) -> str:
+    """Restores a template whose pods did not get ready, and tells in words what came of it."""
+    before = read_step(entry)
+    restore(before, at)
+    at.journal.mark(entry.number, UNDONE)
+    if step.subject.kind.kind == "StatefulSet":
+        delete_stuck(step, at)
+    end = time.monotonic() + at.timeout
+    while True:
+        state = rollout(current(step.subject, at))
+        if state.ready:
+            return "and its pods are ready"
+        if time.monotonic() > end:
+            return f"but its pods are not ready again: {state.message}"
+        at.sleep(POLL)
+
+
+def delete_stuck(step: Step, at: Site) -> None:
+    """Deletes the pods that did not get ready: a StatefulSet would wait for them for ever."""
+    from .fixes import is_ready
+    from .writes import delete as delete_object
+
+    with suppress(Held, ApiError):
+        for pod in of_workload(step.subject, at):
+            if not uses(pod, step) and not is_ready(pod):
+                delete_object(at.api, pod)
+
+
+def verify(step: Step, at: Site) -> str:
+    """Sees that the API server takes the tokens that a workload's pods have now.
+
+    Where it does not, the change is taken back. Raises Stopped.
+    """
+    from .mounts import account_of
+
+    checked = 0
+    unseen = ""
+    for pod in of_workload(step.subject, at):
+        if checked == PODS or unseen:
+            break
+        if pod["metadata"].get("deletionTimestamp") or not has_token(pod):
+            continue
+        try:
+            refused = token_refused(at, step.subject.namespace, account_of(pod), pod)
+        except NotFound:  # it was replaced
+            continue
+        except Forbidden as error:
+            unseen = error.message
+            continue
+        checked += 1
+        if refused:
+            entry = patch_of(step.subject, at)
+            back = take_back_patch(step, entry, at) if entry else "not changed back"
+            raise Stopped(
+                step,
+                f"the API server does not take the token of pod/{pod['metadata']['name']}: "
+                f"{refused}; the template of {step.subject.resource} is as it was before, {back}",
+                back=entry is not None,
+            )
+    if unseen:
+        return f"not verified: {unseen}"
+    if not checked:
+        return "there are no pods of it with a token now"
+    return f"the API server takes the tokens of {checked} pod{'s' * (checked != 1)}"
+
+
+def has_token(pod: Object) -> bool:
+    """Whether a pod has a projected token for the API server."""
+    from .pod_tokens import sources
+
+    return any(not one.audience for one in sources(pod))
+
+
+def token_refused(at: Site, namespace: str, account: str, pod: Object | None = None) -> str:
+    """Why the API server does not take the token that the kubelet would get; empty if it does.
+
+    Raises Forbidden where it may not be asked.
+    """
+    from .mint import Ask, Bound, mint
+    from .review import review
+
+    bound = None
+    if pod is not None:
+        bound = Bound("Pod", pod["metadata"]["name"], pod["metadata"]["uid"])
+    minted = mint(at.api, Ask(namespace, account, (), None, bound))
+    verdict = review(at.api, minted.token)
+    return "" if verdict["authenticated"] else str(verdict["error"] or "unauthorized")
+
+
+def account_in(workload: Object) -> str | None:
+    """The account that a workload's pods run as; None where it has no template."""
+    from .mounts import account_of
+    from .workloads import template_pod
+
+    pod = template_pod(workload)
+    return account_of(pod) if pod else None

@@ -1,0 +1,194 @@
+"""Takes the steps of a migration back, the last first, so that no pod gets a refused token.
+
+The token is accepted again before any template brings its Secret back. After the Secret was deleted
+it is made anew: under the same name, with another token.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from .apply import (
+    BACK,
+    BEGUN,
+    METADATA,
+    POLL,
+    Event,
+    Gone,
+    Site,
+    Stopped,
+    current,
+    read_step,
+    restore,
+    where,
+)
+from .changes import Moved
+from .cluster import path_of
+from .errors import AlreadyExists, Conflict, Forbidden, NotFound, SatokenError
+from .journal import UNDONE, Journal
+from .plan import DELETE, INVALIDATE, PATCH, Step, Subject
+from .rollout import rollout
+from .world import KINDS, Object, Ref
+
+SETTLE = 15.0  # seconds in which an API server forgets what it thought of a token
+
+
+class Back(NamedTuple):
+    """A step that is to be taken back. ``number`` is its own in the journal, or None where only the
+    cluster tells of it; ``manifest`` makes its Secret again."""
+
+    step: Step
+    manifest: Object | None = None
+    number: int | None = None
+
+
+def to_undo(secrets: Iterable[Ref], journal: Journal) -> list[Back]:
+    """The steps in a journal that have to be taken back for some Secrets, the last first.
+
+    A template that was changed for several Secrets at once takes the others with it: its pods would
+    come back to a Secret that is refused. Raises SatokenError.
+    """
+    wanted = set(secrets)
+    standing = [
+        Back(read_step(entry), entry.step.get("manifest"), entry.number)
+        for entry in journal.standing()
+    ]
+    while True:
+        found = [back for back in standing if wanted & {*back.step.secrets}]
+        more = {ref for back in found for ref in back.step.secrets} - wanted
+        if not more:
+            return found[::-1]
+        wanted |= more
+
+
+def undo(backs: Sequence[Back], at: Site) -> Iterator[Event]:
+    """Takes steps back, in the order in which they are given. Raises Stopped."""
+    for back in backs:
+        step = back.step
+        yield Event(step, BEGUN)
+        try:
+            said = undo_one(back, at)
+        except Moved as error:
+            raise Stopped(
+                step,
+                f"{step.subject.resource}: {error}: somebody else has changed it since, so it is "
+                "left as it is",
+                "put that place right by hand, then do the same again",
+            ) from error
+        except Stopped:
+            raise
+        except SatokenError as error:
+            raise Stopped(
+                step, f"undo {step.action} of {step.subject.resource}: {error.message}", error.hint
+            ) from error
+        if back.number is not None:
+            at.journal.mark(back.number, UNDONE)
+        yield Event(step, BACK, said)
+
+
+def undo_one(back: Back, at: Site) -> str:
+    """Takes one step back; returns a word for a person."""
+    step = back.step
+    if step.action in (DELETE, INVALIDATE):
+        same, said = ensure_secret(step.subject, back.manifest, at)
+        if same and step.action == INVALIDATE:
+            restore(step, at)
+            await_accepted(step.subject, at)
+        return said
+    try:
+        restore(step, at)
+    except (NotFound, Gone) as error:
+        return f"nothing to take back: {error}"
+    if step.action == PATCH:
+        failed = await_restored(step, at)
+        if failed:
+            raise Stopped(
+                step, f"{step.subject.resource} does not get ready with its Secret: {failed}"
+            )
+    return ""
+
+
+def await_restored(step: Step, at: Site) -> str:
+    """Waits for the rollout of a template as it was; returns why it does not come about."""
+    end = time.monotonic() + at.timeout
+    while True:
+        state = rollout(current(step.subject, at))
+        if state.ready:
+            return ""
+        if state.failed or time.monotonic() > end:
+            return state.message
+        at.sleep(POLL)
+
+
+def ensure_secret(subject: Subject, manifest: Object | None, at: Site) -> tuple[bool, str]:
+    """Makes a Secret again that is not there. Whether it is the same still, and what there is to
+    say. Raises SatokenError where it cannot be made, or is not filled."""
+    try:
+        current(subject, at)
+        return True, ""
+    except (NotFound, Conflict):
+        pass
+    said = ""
+    try:
+        at.api.request("GET", where(subject), accept=METADATA)
+    except NotFound:
+        if not manifest:
+            raise
+        try:
+            path = path_of(KINDS["Secret"], subject.namespace)
+            at.api.request("POST", path, manifest, accept=METADATA)
+        except AlreadyExists:  # another undo was quicker
+            pass
+        said = "made anew, with a new token: who has a copy of the old one needs this one"
+    await_filled(subject, at)
+    await_accepted(subject, at)
+    return False, said
+
+
+def await_filled(subject: Subject, at: Site) -> None:
+    """Waits until the token controller has filled a Secret. Raises SatokenError."""
+    from .live import ClusterWorld
+    from .token_secrets import is_empty
+
+    end = time.monotonic() + at.timeout
+    while True:
+        secret = ClusterWorld(at.api, at.env).get("Secret", subject.namespace, subject.name)
+        if secret is not None and not is_empty(secret):
+            return
+        if time.monotonic() > end:
+            raise SatokenError(
+                f"secret/{subject.name} is not filled by kube-controller-manager",
+                f"why: kubectl satoken doctor secret/{subject.name} -n {subject.namespace}",
+            )
+        at.sleep(POLL)
+
+
+def await_accepted(subject: Subject, at: Site) -> None:
+    """Waits until the API server takes the token of a Secret again, where that can be asked.
+
+    Before that no pod must be given it. Raises SatokenError.
+    """
+    from copy import copy
+
+    from .review import review
+    from .token_source import from_secret
+
+    api = copy(at.api)
+    api.namespace = subject.namespace
+    end = time.monotonic() + SETTLE
+    while True:
+        try:
+            given = from_secret(api, subject.name)
+            if given.token is None:
+                return
+            verdict = review(api, given.token)
+        except Forbidden:
+            return
+        if verdict["authenticated"]:
+            return
+        if time.monotonic() > end:
+            raise SatokenError(
+                f"the API server does not take the token of secret/{subject.name}: "
+                f"{verdict['error']}"
+            )
+        at.sleep(POLL)
