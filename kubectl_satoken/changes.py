@@ -160,3 +160,32 @@ def merge_patch(old: Object, new: Object) -> Object:
 def fields_of(changes: Sequence[Change]) -> tuple[str, ...]:
     """Where the changes are, in words, each once."""
     return tuple(dict.fromkeys(text(change.path) for change in changes))
+
+
+def as_json(changes: Iterable[Change]) -> list[Object]:
+    """Changes as JSON can have them."""
+    return [
+        {
+            "path": [part if isinstance(part, str) else list(part) for part in change.path],
+            "before": change.before,
+            "after": change.after,
+            "place": change.place,
+        }
+        for change in changes
+    ]
+
+
+def from_json(lines: Iterable[Object]) -> tuple[Change, ...]:
+    """The changes that ``as_json`` has written. Raises ValueError for anything else."""
+    try:
+        return tuple(
+            Change(
+                tuple(part if isinstance(part, str) else Key(*part) for part in line["path"]),
+                line["before"],
+                line["after"],
+                int(line["place"]),
+            )
+            for line in lines
+        )
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError("these are no changes") from error

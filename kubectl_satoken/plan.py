@@ -5,10 +5,26 @@ A step names an object as it was looked at and what changes in it (see changes.p
 taken back until the last, which deletes the Secret.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .changes import Change
-from .world import Kind, Object, Ref
+from .changes import Change, Key
+from .checks.legacy_cleaner import DAY, label
+from .consumers import FINISHED, LISTED, PULL, Consumer, name_in
+from .inventory import (
+    ANOTHER,
+    MARKED_ANNOTATION,
+    MISSING,
+    Account,
+    Inventory,
+    Token,
+    Workload,
+    noted_changes,
+)
+from .server import Version
+from .times import date, day, seconds
+from .token_secrets import INVALID_SINCE_LABEL, LAST_USED_LABEL
+from .world import KINDS, Kind, Object, Ref
 
 # What a step does, in the order in which it is done.
 PATCH = "patch"  # the template of a workload, for all Secrets at once
@@ -33,13 +49,10 @@ STAGE_OF = {
 }
 WRITES = (PATCH, UNLIST, INVALIDATE, DELETE)
 
-# The moment when a Secret was marked invalid, beside the label, which knows only the day. It is
-# written and taken back with the label, by the same step.
-MARKED_ANNOTATION = "satoken/invalid-since"
+GRACE = 7 * DAY  # seconds; how long a token is watched, marked invalid, before it is deleted
 
-# What was changed in a workload or an account, for an undo that has no journal: the changes of each
-# step (without this one), as JSON. It is written and taken back with them, in the same patch.
-MIGRATED_ANNOTATION = "satoken/migrated"
+# From when on an API server heeds the mark (LegacyServiceAccountTokenCleanUp).
+HEEDED_SINCE = (1, 29)
 
 
 class Subject(NamedTuple):
@@ -53,8 +66,11 @@ class Subject(NamedTuple):
 
     @property
     def resource(self) -> str:
-        """The object as kubectl takes it: ``deployment.apps/web`` for what is not built in."""
-        raise NotImplementedError
+        """The object as kubectl takes it: ``deployment/web``, ``rollout.argoproj.io/web``."""
+        kind, group = self.kind.kind.lower(), self.kind.group
+        known = KINDS.get(self.kind.kind)
+        short = not group or (known is not None and known.group == group)
+        return f"{kind if short else f'{kind}.{group}'}/{self.name}"
 
 
 class Step(NamedTuple):
@@ -81,23 +97,8 @@ class Step(NamedTuple):
     @property
     def id(self) -> str:
         """Names the step in a journal, the same in each run: action, resource, namespace, uid."""
-        raise NotImplementedError
-
-
-def remembered(item: Object) -> tuple[Change, ...]:
-    """The changes that a workload or an account says were made in it, without the annotation that
-    says so; none where it has none, or one that nobody can read."""
-    raise NotImplementedError
-
-
-def not_before(secret: Object, grace: float, now: float) -> float:
-    """The moment before which a Secret must not be deleted, by its labels as they are now.
-
-    That is the grace period (seconds) after it was marked invalid and after the last attempt to use
-    it, both with the day as a whole where only that is known; infinity while it is not marked, or
-    where a label is no date.
-    """
-    raise NotImplementedError
+        subject = self.subject
+        return f"{self.action} {subject.resource} {subject.namespace} {subject.uid}"
 
 
 class Plan(NamedTuple):
@@ -109,3 +110,273 @@ class Plan(NamedTuple):
 
     steps: tuple[Step, ...]
     left: tuple[tuple[Ref, str], ...]
+
+
+class Wish(NamedTuple):
+    """How it is to be done: the grace period in seconds, the last stage, and the version of the API
+    server, None where it is not known."""
+
+    grace: float = GRACE
+    stage: str = RETIRING
+    version: Version | None = None
+
+
+def make(found: Inventory, wish: Wish, now: float) -> Plan:
+    """The steps by which the tokens of an inventory are replaced."""
+    left = tuple(
+        (ref, why) for ref in sorted(found.tokens) if (why := left_alone(found.tokens[ref]))
+    )
+    tokens = {ref: found.tokens[ref] for ref in sorted(found.tokens)}
+    for ref, _ in left:
+        del tokens[ref]
+    workloads = sorted(found.workloads, key=lambda one: (one.namespace, one.kind.kind, one.name))
+    steps = [step for one in workloads for step in replace(one, tokens)]
+    remaining = {ref: tuple(in_the_way(ref, found, wish, now)) for ref in tokens}
+    for _, account in sorted(found.accounts.items()):
+        steps += unlist(account, tokens, remaining)
+    for ref, token in tokens.items():
+        steps += retire(token, remaining[ref], found, wish, now)
+    stages = STAGES[: STAGES.index(wish.stage) + 1]
+    return Plan(tuple(step for step in steps if STAGE_OF[step.action] in stages), left)
+
+
+def left_alone(token: Token) -> str:
+    """Why nothing is done with a Secret; empty if something is."""
+    return "it is being deleted" if token.leaving else token.untouchable
+
+
+# --- the workloads --------------------------------------------------------------------------------
+
+
+def replace(workload: Workload, tokens: dict[Ref, Token]) -> Iterator[Step]:
+    """The steps that give a workload projected tokens, and see that its pods have them."""
+    refs = (Ref("Secret", workload.namespace, name) for name in workload.secrets)
+    secrets = tuple(ref for ref in refs if ref in tokens)
+    if not secrets or workload.state == FINISHED:
+        return
+    subject = subject_of(workload, workload.kind)
+    blocked = tuple(kept_from(workload))
+    names = ", ".join(ref.name for ref in secrets)
+    if blocked or not workload.changes:
+        todo = tuple(str(obstacle) for obstacle in workload.obstacles)
+        yield Step(PATCH, subject, secrets, f"uses {names}", workload.changes, 0.0, blocked + todo)
+        return
+    why = "; ".join(workload.reasons[:-1])
+    if workload.applied:
+        why += "; kubectl apply made it: change its manifest as well (-f DIR)"
+    yield Step(PATCH, subject, secrets, why, workload.changes)
+    if workload.kind.kind == "PodTemplate":
+        return
+    why = f"until no pod of it uses {names} any more"
+    yield Step(ROLLOUT, subject, secrets, why, by_hand=workload.by_hand)
+    yield Step(VERIFY, subject, secrets, "that the API server takes the tokens of its pods")
+
+
+def kept_from(workload: Workload) -> Iterator[str]:
+    """Why a workload must not be patched, each with what to do instead."""
+    if workload.fixed:
+        yield workload.fixed
+    if workload.keeper is not None:
+        yield f"{workload.keeper.who} keeps it: change {workload.keeper.where}"
+
+
+def subject_of(item: Workload | Account | Token, kind: Kind) -> Subject:
+    """What a step is for."""
+    if isinstance(item, Token):
+        return Subject(kind, item.ref.namespace, item.ref.name, item.uid, item.resource_version)
+    return Subject(kind, item.namespace, item.name, item.uid, item.resource_version)
+
+
+# --- the Secrets ----------------------------------------------------------------------------------
+
+
+def in_the_way(ref: Ref, found: Inventory, wish: Wish, now: float) -> Iterator[str]:
+    """Why a Secret must not be marked invalid, after all that can be patched was."""
+    patched = set()
+    for workload in found.workloads:
+        if ref.namespace != workload.namespace or ref.name not in workload.secrets:
+            continue
+        key = (workload.kind.kind, workload.name)
+        if workload.state == FINISHED:
+            patched.add(key)
+            continue
+        whom = subject_of(workload, workload.kind).resource
+        why = [*kept_from(workload)]
+        why += [str(one) for one in workload.obstacles if one.use.name == ref.name]
+        if why:
+            yield f"{whom} uses it: {why[0]}"
+        else:
+            patched.add(key)
+    seen = {(one.kind.kind, one.name) for one in found.workloads}
+    consumers = found.consumers.get(ref, [])
+    for consumer in consumers:
+        key = (consumer.kind, consumer.name)
+        if key not in patched and key not in seen and is_user(consumer):
+            yield f"{consumer.resource} still has pods that use it: they must be made anew"
+    for blind in found.blind:
+        if blind.essential:
+            yield f"{blind.what} may use it, and could not be looked at: {blind.why}"
+    yield from from_outside(found.tokens[ref], found, wish, now)
+
+
+def is_user(consumer: Consumer) -> bool:
+    """Whether something needs a Secret still: by its template, its pods, or Jobs that will have
+    some. Old revisions need nothing unless somebody goes back to them."""
+    return bool(
+        consumer.pods
+        or (consumer.uses and consumer.state != FINISHED)
+        or (consumer.kind == "CronJob" and consumer.revisions)
+    )
+
+
+def from_outside(token: Token, found: Inventory, wish: Wish, now: float) -> Iterator[str]:
+    """That somebody uses a token whom the cluster does not show."""
+    if found.consumers.get(token.ref) or token.ref in found.migrated or token.invalid:
+        return
+    used = last_use(token.used, now)
+    if used is not None and now - used < wish.grace:
+        yield (
+            f"nothing in the cluster uses it, yet it was used on {token.used}: somebody outside "
+            f"does (give them a token of {PROG_MINT} {token.account} --renew)"
+        )
+
+
+PROG_MINT = "kubectl satoken mint"
+
+
+def unlist(
+    account: Account, tokens: dict[Ref, Token], remaining: dict[Ref, tuple[str, ...]]
+) -> Iterator[Step]:
+    """The step that takes Secrets out of what an account names."""
+    for ready in (True, False):
+        changes = []
+        secrets: list[Ref] = []
+        for field, entry, place in reversed(account.names):
+            ref = Ref("Secret", account.namespace, name_in(entry))
+            if ref in tokens and bool(remaining[ref]) != ready:
+                changes.append(Change((field, Key("name", ref.name)), entry, None, place))
+                secrets.append(ref)
+        if not changes:
+            continue
+        subject = subject_of(account, KINDS["ServiceAccount"])
+        blocked = []
+        if not ready:
+            blocked = [f"{ref.name}: {why}" for ref in secrets for why in remaining[ref][:1]]
+        elif account.keeper is not None:
+            blocked = [f"{account.keeper.who} keeps it: change {account.keeper.where}"]
+        why = (
+            f"takes {', '.join(ref.name for ref in secrets)} out of {' and '.join(fields(changes))}"
+        )
+        yield Step(
+            UNLIST,
+            subject,
+            tuple(dict.fromkeys(secrets)),
+            why,
+            noted_changes(account.remembered, changes),
+            0.0,
+            tuple(blocked),
+        )
+
+
+def fields(changes: Iterable[Change]) -> list[str]:
+    """The lists that changes are in, each once."""
+    return sorted({str(change.path[0]) for change in changes}, key=(LISTED, PULL).index)
+
+
+def retire(
+    token: Token, remaining: tuple[str, ...], found: Inventory, wish: Wish, now: float
+) -> Iterator[Step]:
+    """The steps that end a token: marked invalid, watched, deleted."""
+    subject = subject_of(token, KINDS["Secret"])
+    secrets = (token.ref,)
+    heeded = wish.version is None or wish.version >= HEEDED_SINCE
+    blocked = list(remaining)
+    if not heeded:
+        major, minor = wish.version or HEEDED_SINCE
+        blocked.append(
+            f"this API server ({major}.{minor}) does not heed the mark, 1.29 and later do"
+        )
+    if not token.invalid:
+        why = "marks it invalid: the API server refuses the token, until the label is taken off"
+        if token.account_state in (MISSING, ANOTHER):
+            why = (
+                f"marks it invalid: its account is {token.account_state}, so it is refused already"
+            )
+        yield Step(INVALIDATE, subject, secrets, why, marks(token, now), 0.0, tuple(blocked))
+    for blind in found.blind:
+        if not blind.essential:
+            blocked.append(f"{blind.what} could not be looked at: {blind.why}")
+    if token.keeper is not None:
+        blocked.append(
+            f"{token.keeper.who} keeps it and would make it anew: change {token.keeper.where}"
+        )
+    for name, text in ((LAST_USED_LABEL, token.used), (INVALID_SINCE_LABEL, token.invalid)):
+        if text and day(text) is None:
+            blocked.append(f"its label {name} is no date: {text}")
+    until = 0.0
+    if not blocked:
+        marked = marked_on(token.invalid, token.marked, now) if token.invalid else now
+        until = end_of_grace(marked or now, last_use(token.used, now), wish.grace)
+    if blocked or until > now or not token.invalid:
+        why = "that nobody tries to use it"
+        if until > now:
+            why += f" until {date(until)}"
+        yield Step(WAIT, subject, secrets, why, (), until, tuple(blocked))
+    yield Step(
+        DELETE, subject, secrets, "deletes it; there is no way back", (), 0.0, tuple(blocked)
+    )
+
+
+def marks(token: Token, now: float) -> tuple[Change, ...]:
+    """The changes that mark a Secret invalid."""
+    from datetime import UTC, datetime
+
+    moment = datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (
+        Change(("metadata", "labels", INVALID_SINCE_LABEL), None, date(now)),
+        Change(("metadata", "annotations", MARKED_ANNOTATION), token.marked or None, moment),
+    )
+
+
+# --- when a Secret may be deleted -----------------------------------------------------------------
+
+
+def not_before(secret: Object, grace: float, now: float) -> float:
+    """The moment before which a Secret must not be deleted, by its labels as they are now.
+
+    That is the grace period (seconds) after it was marked invalid and after the last attempt to use
+    it, both with the day as a whole where only that is known; infinity while it is not marked, or
+    where a label is no date.
+    """
+    annotations = secret["metadata"].get("annotations") or {}
+    used, invalid = label(secret, LAST_USED_LABEL), label(secret, INVALID_SINCE_LABEL)
+    marked = marked_on(invalid, str(annotations.get(MARKED_ANNOTATION) or ""), now)
+    if marked is None or (used and day(used) is None):
+        return float("inf")
+    return end_of_grace(marked, last_use(used, now), grace)
+
+
+def end_of_grace(marked: float, used: float | None, grace: float) -> float:
+    """The grace period after the mark and the last use."""
+    return max(marked, used or 0.0) + grace
+
+
+def last_use(text: str, now: float) -> float | None:
+    """When a token was used last, at the latest: the end of that day, or now. None: not known."""
+    begins = day(text)
+    return None if begins is None else min(begins + DAY, now)
+
+
+def marked_on(invalid: str, moment: str, now: float) -> float | None:
+    """When a Secret was marked invalid, at the latest; None while it is not, or is not known.
+
+    The annotation tells the moment, unless the label was set on another day since.
+    """
+    begins = day(invalid)
+    if begins is None:
+        return None
+    try:
+        exact = seconds(moment)
+    except ValueError:
+        exact = 0.0
+    return exact if begins <= exact <= now and exact < begins + DAY else min(begins + DAY, now)
