@@ -49,9 +49,8 @@ def test_it_is_for_its_owner_alone_with_the_folders_it_is_in(tmp_path: Path) -> 
 def test_each_line_is_on_the_disk_when_the_call_returns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced = []
-    real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(fd) or real(fd))
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
     with opened(tmp_path / "j") as book:
         before = len(synced)
         assert before >= 2, "the file, and the folder it is new in"
