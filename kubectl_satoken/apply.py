@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .changes import Change, Key, Moved, changed, is_made, merge_patch, undone
+from .changes import Change, Key, Moved, as_json, changed, from_json, is_made, merge_patch, undone
 from .cluster import JSON, path_of
 from .errors import (
     ApiError,
@@ -24,7 +24,9 @@ from .errors import (
     TooManyRequests,
     Unreachable,
 )
-from .journal import DONE, UNDONE, Entry, Journal
+from .fixes import dumps
+from .inventory import MIGRATED_ANNOTATION, note_in, remembered
+from .journal import DONE, SETTLED, UNDONE, Entry, Journal
 from .plan import (
     DELETE,
     INVALIDATE,
@@ -47,6 +49,9 @@ from .writes import DRY_RUN, MERGE
 if TYPE_CHECKING:
     from .cluster import Api
     from .env import Env
+
+# Where an object notes what was changed in it.
+NOTE = ("metadata", "annotations", MIGRATED_ANNOTATION)
 
 # Secrets come without their data.
 METADATA = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
@@ -131,15 +136,7 @@ def recorded(step: Step, changes: Iterable[Change] = (), manifest: Object | None
         "uid": subject.uid,
         "resourceVersion": subject.resource_version,
         "secrets": [[ref.namespace, ref.name] for ref in step.secrets],
-        "changes": [
-            {
-                "path": [part if isinstance(part, str) else list(part) for part in change.path],
-                "before": change.before,
-                "after": change.after,
-                "place": change.place,
-            }
-            for change in changes
-        ],
+        "changes": as_json(changes),
     }
     return {**line, "manifest": manifest} if manifest else line
 
@@ -154,15 +151,7 @@ def read_step(entry: Entry) -> Step:
             *(str(line[field]) for field in ("namespace", "name", "uid", "resourceVersion")),
         )
         secrets = tuple(Ref("Secret", str(one), str(other)) for one, other in line["secrets"])
-        changes = tuple(
-            Change(
-                tuple(part if isinstance(part, str) else Key(*part) for part in one["path"]),
-                one["before"],
-                one["after"],
-                int(one["place"]),
-            )
-            for one in line["changes"]
-        )
+        changes = from_json(line["changes"])
         action = str(line["action"])
         if action not in (PATCH, UNLIST, INVALIDATE, DELETE):
             raise ValueError(action)
@@ -223,6 +212,21 @@ def verify_account(step: Step, at: Site) -> None:
         raise Held(
             f"the API server does not take a new token of serviceaccount {account}: {refused}"
         )
+
+
+def unfinished(secrets: Iterable[Ref], journal: Journal) -> Plan:
+    """What an earlier run did not come to: to see that the pods of the templates it has changed for
+    some Secrets are new, and have tokens.
+
+    To be run before a plan is made, since pods that are on their way out are in its way.
+    """
+    wanted = set(secrets)
+    steps = []
+    for entry in journal.standing():
+        step = read_step(entry)
+        if step.action == PATCH and entry.state != SETTLED and wanted & {*step.secrets}:
+            steps += [step._replace(action=action, changes=()) for action in (ROLLOUT, VERIFY)]
+    return Plan(tuple(steps), ())
 
 
 def run(plan: Plan, at: Site) -> Iterator[Event]:
@@ -369,12 +373,12 @@ class Gone(SatokenError):
 
 def restore(step: Step, at: Site) -> None:
     """Takes the changes of a step back, as far as they are made. Raises Moved, Gone, ApiError."""
-    back = undone(step.changes)
     for attempt in range(TRIES):
         try:
             item = current(step.subject, at)
         except Conflict as error:
             raise Gone(error.message) from error
+        back = way_back(step.changes, item)
         if is_made(item, back):
             return
         try:
@@ -384,6 +388,17 @@ def restore(step: Step, at: Site) -> None:
             if attempt == TRIES - 1:
                 raise
             at.sleep(backoff(attempt))
+
+
+def way_back(changes: Iterable[Change], item: Object) -> tuple[Change, ...]:
+    """What takes changes back, and what the object notes of them; other notes in it stay."""
+    own = [change for change in changes if change.path != NOTE]
+    places = {(change.path, dumps(change.before)) for change in own}
+    rest = [
+        change for change in remembered(item) if (change.path, dumps(change.before)) not in places
+    ]
+    note = Change(NOTE, note_in(item) or None, dumps(as_json(rest)) if rest else None)
+    return (*undone(own), note)
 
 
 # --- the Secret -----------------------------------------------------------------------------------
@@ -675,6 +690,9 @@ def verify(step: Step, at: Site) -> str:
                 f"{refused}; the template of {step.subject.resource} is as it was before, {back}",
                 back=entry is not None,
             )
+    entry = patch_of(step.subject, at)
+    if entry is not None:
+        at.journal.mark(entry.number, SETTLED)
     if unseen:
         return f"not verified: {unseen}"
     if not checked:

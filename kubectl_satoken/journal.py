@@ -23,8 +23,9 @@ KIND = "MigrationJournal"
 # How far a step came.
 INTENDED = "intended"  # it may have reached the cluster, or not
 DONE = "done"
+SETTLED = "settled"  # done, and what follows from it was seen
 UNDONE = "undone"
-STATES = (INTENDED, DONE, UNDONE)
+STATES = (INTENDED, DONE, SETTLED, UNDONE)
 
 OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

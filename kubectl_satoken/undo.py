@@ -18,17 +18,21 @@ from .apply import (
     Site,
     Stopped,
     current,
+    label,
     read_step,
     restore,
     where,
 )
-from .changes import Moved
+from .changes import Change, Moved
 from .cluster import path_of
+from .consumers import name_in
 from .errors import AlreadyExists, Conflict, Forbidden, NotFound, SatokenError
+from .inventory import MARKED_ANNOTATION, formerly_used, remembered
 from .journal import UNDONE, Journal
-from .plan import DELETE, INVALIDATE, PATCH, Step, Subject
+from .plan import DELETE, INVALIDATE, PATCH, UNLIST, Step, Subject
 from .rollout import rollout
-from .world import KINDS, Object, Ref
+from .token_secrets import INVALID_SINCE_LABEL
+from .world import KINDS, Kind, Object, Ref
 
 SETTLE = 15.0  # seconds in which an API server forgets what it thought of a token
 
@@ -59,6 +63,53 @@ def to_undo(secrets: Iterable[Ref], journal: Journal) -> list[Back]:
         if not more:
             return found[::-1]
         wanted |= more
+
+
+def noted(secrets: Iterable[Ref], items: Iterable[tuple[Kind, Object]]) -> list[Back]:
+    """The same for where there is no journal: what the objects of the cluster say themselves.
+
+    ``items`` are workloads, accounts, and Secrets as metadata, with their types.
+    """
+    wanted = set(secrets)
+    found: list[Step] = []
+    for kind, item in items:
+        metadata = item["metadata"]
+        namespace = metadata.get("namespace", "")
+        subject = Subject(
+            kind, namespace, metadata["name"], metadata["uid"], metadata["resourceVersion"]
+        )
+        if kind == KINDS["Secret"]:
+            ref = Ref("Secret", namespace, metadata["name"])
+            if label(item, INVALID_SINCE_LABEL):
+                found.append(Step(INVALIDATE, subject, (ref,), "", marks_on(item)))
+            continue
+        changes = remembered(item)
+        account = kind == KINDS["ServiceAccount"]
+        names = {name_in(one.before) for one in changes} if account else formerly_used(item)
+        if names:
+            action = UNLIST if account else PATCH
+            refs = tuple(Ref("Secret", namespace, name) for name in sorted(names))
+            found.append(Step(action, subject, refs, "", changes))
+    order = (INVALIDATE, UNLIST, PATCH)
+    found.sort(key=lambda step: order.index(step.action))
+    while True:
+        chosen = [step for step in found if wanted & {*step.secrets}]
+        more = {ref for step in chosen for ref in step.secrets} - wanted
+        if not more:
+            return [Back(step) for step in chosen]
+        wanted |= more
+
+
+def marks_on(secret: Object) -> tuple[Change, ...]:
+    """The changes that have marked a Secret invalid."""
+    metadata = secret["metadata"]
+    moment = (metadata.get("annotations") or {}).get(MARKED_ANNOTATION)
+    return (
+        Change(
+            ("metadata", "labels", INVALID_SINCE_LABEL), None, label(secret, INVALID_SINCE_LABEL)
+        ),
+        Change(("metadata", "annotations", MARKED_ANNOTATION), None, moment),
+    )
 
 
 def undo(backs: Sequence[Back], at: Site) -> Iterator[Event]:
