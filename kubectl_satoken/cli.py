@@ -12,7 +12,7 @@ from .errors import ExitStatus, SatokenError, UsageError, redact, visible
 PROG = "kubectl satoken"
 
 #: The verbs, each a module of the package commands with ``add_parser`` and ``run``.
-VERBS = ("doctor", "can-i", "who-can", "mint", "revoke", "explain", "snapshot")
+VERBS = ("doctor", "can-i", "who-can", "mint", "revoke", "migrate", "explain", "snapshot")
 
 DESCRIPTION = "Why a pod has no working service account token, and the fix."
 

@@ -32,7 +32,7 @@ class Obstacle(NamedTuple):
     todo: str
 
     def __str__(self) -> str:
-        return f"{self.use}: {self.why}"
+        return f"{self.use}: {self.why}; {self.todo}"
 
 
 class Conversion(NamedTuple):

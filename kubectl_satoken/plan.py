@@ -113,12 +113,13 @@ class Plan(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """How it is to be done: the grace period in seconds, the last stage, and the version of the API
-    server, None where it is not known."""
+    """How it is to be done: the grace period in seconds, the last stage, the version of the API
+    server, and the day from which on it notes uses; None where that is not known."""
 
     grace: float = GRACE
     stage: str = RETIRING
     version: Version | None = None
+    since: float | None = None
 
 
 def make(found: Inventory, wish: Wish, now: float) -> Plan:
@@ -158,17 +159,25 @@ def replace(workload: Workload, tokens: dict[Ref, Token]) -> Iterator[Step]:
     blocked = tuple(kept_from(workload))
     names = ", ".join(ref.name for ref in secrets)
     if blocked or not workload.changes:
-        todo = tuple(str(obstacle) for obstacle in workload.obstacles)
-        yield Step(PATCH, subject, secrets, f"uses {names}", workload.changes, 0.0, blocked + todo)
+        why = tuple(f"{subject.resource}: {one}" for one in (*blocked, *workload.obstacles))
+        yield Step(
+            PATCH,
+            subject,
+            secrets,
+            f"uses {names}",
+            workload.changes,
+            blocked=why,
+            by_hand=workload.commands,
+        )
         return
-    why = "; ".join(workload.reasons[:-1])
+    reason = "; ".join(workload.reasons[:-1])
     if workload.applied:
-        why += "; kubectl apply made it: change its manifest as well (-f DIR)"
-    yield Step(PATCH, subject, secrets, why, workload.changes)
+        reason += "; kubectl apply made it: change its manifest as well (-f DIR)"
+    yield Step(PATCH, subject, secrets, reason, workload.changes)
     if workload.kind.kind == "PodTemplate":
         return
-    why = f"until no pod of it uses {names} any more"
-    yield Step(ROLLOUT, subject, secrets, why, by_hand=workload.by_hand)
+    reason = f"until no pod of it uses {names} any more"
+    yield Step(ROLLOUT, subject, secrets, reason, by_hand=workload.by_hand)
     yield Step(VERIFY, subject, secrets, "that the API server takes the tokens of its pods")
 
 
@@ -204,7 +213,7 @@ def in_the_way(ref: Ref, found: Inventory, wish: Wish, now: float) -> Iterator[s
         why = [*kept_from(workload)]
         why += [str(one) for one in workload.obstacles if one.use.name == ref.name]
         if why:
-            yield f"{whom} uses it: {why[0]}"
+            yield f"{whom}: {why[0]}"
         else:
             patched.add(key)
     seen = {(one.kind.kind, one.name) for one in found.workloads}
@@ -230,15 +239,21 @@ def is_user(consumer: Consumer) -> bool:
 
 
 def from_outside(token: Token, found: Inventory, wish: Wish, now: float) -> Iterator[str]:
-    """That somebody uses a token whom the cluster does not show."""
+    """That somebody may use a token whom the cluster does not show."""
     if found.consumers.get(token.ref) or token.ref in found.migrated or token.invalid:
         return
     used = last_use(token.used, now)
     if used is not None and now - used < wish.grace:
         yield (
             f"nothing in the cluster uses it, yet it was used on {token.used}: somebody outside "
-            f"does (give them a token of {PROG_MINT} {token.account} --renew)"
+            f"does; give them a token that is renewed ({PROG_MINT} {token.account} --renew)"
         )
+    elif used is None and token.created and now - seconds(token.created) < wish.grace:
+        yield (
+            "nothing in the cluster uses it, and it is so new that somebody outside may be about to"
+        )
+    elif used is None and wish.since is not None and now - wish.since < wish.grace:
+        yield f"whether somebody outside uses it is noted only since {date(wish.since)}"
 
 
 PROG_MINT = "kubectl satoken mint"
