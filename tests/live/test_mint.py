@@ -148,7 +148,9 @@ class Desk:
 def desk(cluster: Cluster, tmp_path: Path, installed: Path) -> Iterator[Desk]:
     opened = Desk(cluster, tmp_path)
     yield opened
-    opened.kubectl("delete", "namespace", opened.namespace, "--wait=false")
+    # a test may have left another context in use
+    admin = {"KUBECONFIG": str(cluster.kubeconfig)}
+    opened.run("kubectl", "delete", "namespace", opened.namespace, "--wait=false", environ=admin)
 
 
 # --- as kubectl create token ----------------------------------------------------------------------
@@ -347,7 +349,7 @@ def test_the_cluster_stanza_stays_as_it_is(desk: Desk, cluster: Cluster) -> None
     (desk.folder / "near.kubeconfig").write_text(yaml.safe_dump(without))
     near = ("--kubeconfig", "near.kubeconfig")
     made = yaml.safe_load(desk.mint("web", "-o", "kubeconfig", *near).stdout)
-    found = made["clusters"][0]["cluster"]
+    found = {**made["clusters"][0]["cluster"]}
     assert base64.b64decode(found.pop("certificate-authority-data")) == pem
     assert found == {k: v for k, v in stanza.items() if k != "certificate-authority"}
     (desk.folder / "made").write_text(yaml.safe_dump(made))
@@ -493,12 +495,17 @@ def test_a_kept_credential_sends_no_request(desk: Desk) -> None:
 
 
 def test_a_credential_that_was_refused_is_made_anew(desk: Desk) -> None:
-    """client-go asks again after a 401, and must not get what is kept."""
+    """client-go asks again after a 401, and must not get what is kept.
+
+    It does so for its next request: the one that was refused is not sent again.
+    """
     (desk.folder / "web").write_text(desk.mint("web", "--renew").stdout)
     assert desk.whoami("--kubeconfig", "web") == desk.user
     desk.kubectl("delete", "serviceaccount", "web")
     desk.kubectl("create", "serviceaccount", "web")
     time.sleep(11)  # the API server remembers for ten seconds whom it took
+    refused = desk.run("kubectl", "auth", "whoami", "--kubeconfig", "web", check=False)
+    assert "(Unauthorized)" in refused.stderr
     assert desk.whoami("--kubeconfig", "web") == desk.user
 
 
@@ -725,16 +732,22 @@ def test_no_handle_is_left_of_a_token_that_was_not_made(desk: Desk) -> None:
 EVERY_FORM = ("token", "json", "yaml", "kubeconfig", "exec-credential", "env", "header", "secret")
 
 
-def seen_in_processes(stop: list[bool], found: set[str]) -> None:
-    """Adds the tokens that stand in the arguments of any process, until told to stop."""
+def seen_in_processes(stop: list[bool], found: set[str], home: Path) -> None:
+    """Adds the tokens that stand in the arguments of a process with this home, until told to stop.
+
+    Other tests, which may run at the same time, hand tokens to kubectl.
+    """
+    mark = f"HOME={home}\0".encode()
     while not stop:
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
                     words = (entry / "cmdline").read_bytes().decode(errors="replace")
+                    own = mark in (entry / "environ").read_bytes()
                 except OSError:
                     continue
-                found.update(JWT.findall(words))
+                if own:
+                    found.update(JWT.findall(words))
         time.sleep(0.005)
 
 
@@ -743,7 +756,7 @@ def test_no_token_gets_where_it_does_not_belong(desk: Desk) -> None:
 
     stop: list[bool] = []
     in_arguments: set[str] = set()
-    watch = threading.Thread(target=seen_in_processes, args=(stop, in_arguments))
+    watch = threading.Thread(target=seen_in_processes, args=(stop, in_arguments, desk.folder))
     watch.start()
     scratch = desk.folder / "tmp"
     scratch.mkdir()
