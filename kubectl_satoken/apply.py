@@ -57,7 +57,7 @@ NOTE = ("metadata", "annotations", MIGRATED_ANNOTATION)
 METADATA = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 
 TIMEOUT = 600.0  # seconds that a rollout gets, as the progress deadline of a Deployment by default
-POLL = 1.0
+POLL = 1.0  # seconds between two looks, at first less
 SHORT = 60.0  # seconds of a grace period that are waited for; a longer one is for another run
 TRIES = 6  # of a write whose object keeps changing meanwhile
 PODS = 3  # of each workload whose tokens are verified
@@ -319,6 +319,18 @@ def backoff(attempt: int) -> float:
     return float(min(0.1 * 2**attempt, 2.0))
 
 
+def ticks(at: Site, seconds: float) -> Iterator[bool]:
+    """Looks at something again and again: yields True, and at the end, after so many seconds, once
+    False."""
+    end = time.monotonic() + seconds
+    pause = POLL / 5
+    while time.monotonic() < end:
+        yield True
+        at.sleep(pause)
+        pause = min(pause * 1.5, POLL)
+    yield False
+
+
 def current(subject: Subject, at: Site) -> Object:
     """The object of a step as it is now; a Secret without its data. Raises NotFound, and Conflict
     for one that was made anew."""
@@ -568,8 +580,7 @@ def await_rollout(step: Step, at: Site) -> str:
     Raises Held where all is well but old pods go on (a Job of a CronJob), or have to be replaced
     by hand.
     """
-    end = time.monotonic() + at.timeout
-    while True:
+    for goes_on in ticks(at, at.timeout):
         try:
             state = rollout(current(step.subject, at))
         except NotFound:  # deleted, and its pods with it
@@ -583,11 +594,11 @@ def await_rollout(step: Step, at: Site) -> str:
                 return ""
             if left and step.by_hand:
                 raise Held(f"its pods are replaced by hand: {'; '.join(step.by_hand)}")
-        if time.monotonic() > end:
+        if not goes_on:
             if not state.ready:
                 return state.message
             raise Held(f"pod/{left[0]['metadata']['name']} uses it and has not ended yet")
-        at.sleep(POLL)
+    raise AssertionError
 
 
 def uses(pod: Object, step: Step) -> bool:
@@ -638,14 +649,18 @@ def take_back_patch(step: Step, entry: Entry, at: Site) -> str:
     at.journal.mark(entry.number, UNDONE)
     if step.subject.kind.kind == "StatefulSet":
         delete_stuck(step, at)
-    end = time.monotonic() + at.timeout
-    while True:
-        state = rollout(current(step.subject, at))
-        if state.ready:
-            return "and its pods are ready"
-        if time.monotonic() > end:
-            return f"but its pods are not ready again: {state.message}"
-        at.sleep(POLL)
+    failed = await_ready(step.subject, at)
+    return f"but its pods are not ready again: {failed}" if failed else "and its pods are ready"
+
+
+def await_ready(subject: Subject, at: Site) -> str:
+    """Waits for the rollout of a template as it was; returns why it does not come about."""
+    for goes_on in ticks(at, at.timeout):
+        state = rollout(current(subject, at))
+        # what an earlier template came to is no verdict on this one
+        if state.ready or not goes_on:
+            return state.message
+    raise AssertionError
 
 
 def delete_stuck(step: Step, at: Site) -> None:

@@ -4,7 +4,6 @@ The token is accepted again before any template brings its Secret back. After th
 it is made anew: under the same name, with another token.
 """
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -12,15 +11,16 @@ from .apply import (
     BACK,
     BEGUN,
     METADATA,
-    POLL,
     Event,
     Gone,
     Site,
     Stopped,
+    await_ready,
     current,
     label,
     read_step,
     restore,
+    ticks,
     where,
 )
 from .changes import Change, Moved
@@ -30,10 +30,10 @@ from .errors import AlreadyExists, Conflict, Forbidden, NotFound, SatokenError
 from .inventory import MARKED_ANNOTATION, formerly_used, remembered
 from .journal import UNDONE, Journal
 from .plan import DELETE, INVALIDATE, PATCH, UNLIST, Step, Subject
-from .rollout import rollout
 from .token_secrets import INVALID_SINCE_LABEL
 from .world import KINDS, Kind, Object, Ref
 
+FILLED = 60.0  # seconds in which kube-controller-manager fills a token Secret
 SETTLE = 15.0  # seconds in which an API server forgets what it thought of a token
 
 
@@ -151,24 +151,12 @@ def undo_one(back: Back, at: Site) -> str:
     except (NotFound, Gone) as error:
         return f"nothing to take back: {error}"
     if step.action == PATCH:
-        failed = await_restored(step, at)
+        failed = await_ready(step.subject, at)
         if failed:
             raise Stopped(
                 step, f"{step.subject.resource} does not get ready with its Secret: {failed}"
             )
     return ""
-
-
-def await_restored(step: Step, at: Site) -> str:
-    """Waits for the rollout of a template as it was; returns why it does not come about."""
-    end = time.monotonic() + at.timeout
-    while True:
-        state = rollout(current(step.subject, at))
-        if state.ready:
-            return ""
-        if state.failed or time.monotonic() > end:
-            return state.message
-        at.sleep(POLL)
 
 
 def ensure_secret(subject: Subject, manifest: Object | None, at: Site) -> tuple[bool, str]:
@@ -201,17 +189,14 @@ def await_filled(subject: Subject, at: Site) -> None:
     from .live import ClusterWorld
     from .token_secrets import is_empty
 
-    end = time.monotonic() + at.timeout
-    while True:
+    for _ in ticks(at, FILLED):
         secret = ClusterWorld(at.api, at.env).get("Secret", subject.namespace, subject.name)
         if secret is not None and not is_empty(secret):
             return
-        if time.monotonic() > end:
-            raise SatokenError(
-                f"secret/{subject.name} is not filled by kube-controller-manager",
-                f"why: kubectl satoken doctor secret/{subject.name} -n {subject.namespace}",
-            )
-        at.sleep(POLL)
+    raise SatokenError(
+        f"secret/{subject.name} is not filled by kube-controller-manager",
+        f"why: kubectl satoken doctor secret/{subject.name} -n {subject.namespace}",
+    )
 
 
 def await_accepted(subject: Subject, at: Site) -> None:
@@ -226,8 +211,8 @@ def await_accepted(subject: Subject, at: Site) -> None:
 
     api = copy(at.api)
     api.namespace = subject.namespace
-    end = time.monotonic() + SETTLE
-    while True:
+    error = ""
+    for _ in ticks(at, SETTLE):
         try:
             given = from_secret(api, subject.name)
             if given.token is None:
@@ -237,9 +222,5 @@ def await_accepted(subject: Subject, at: Site) -> None:
             return
         if verdict["authenticated"]:
             return
-        if time.monotonic() > end:
-            raise SatokenError(
-                f"the API server does not take the token of secret/{subject.name}: "
-                f"{verdict['error']}"
-            )
-        at.sleep(POLL)
+        error = verdict["error"]
+    raise SatokenError(f"the API server does not take the token of secret/{subject.name}: {error}")
