@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from .apply import Event
+from .audit_log import Usage
 from .changes import Change, Key, text
 from .consumers import RUNS_AS, Consumer
 from .errors import visible
@@ -20,7 +22,8 @@ OURS = (MIGRATED_ANNOTATION,)
 
 class Result(NamedTuple):
     """A migration as it was planned: ``stage`` is the last, ``since`` the day from which on uses
-    are noted (None: not known). ``command`` does it; ``everywhere`` for all namespaces."""
+    are noted (None: not known). ``command`` does it; ``everywhere``: for all namespaces. ``usage``
+    is what the audit log tells, ``events`` what became of the steps (None: nothing was done)."""
 
     found: Inventory
     plan: Plan
@@ -30,7 +33,8 @@ class Result(NamedTuple):
     since: float | None = None
     command: str = ""
     everywhere: bool = False
-    notes: tuple[str, ...] = ()
+    usage: Usage | None = None
+    events: tuple[Event, ...] | None = None
 
 
 # --- for a person ---------------------------------------------------------------------------------
@@ -163,8 +167,26 @@ def closing(result: Result) -> Iterator[str]:
         yield from row("left alone", f"{ref}{namespace_of(ref, result)}: {why}")
     for one in result.found.blind:
         yield from row("not seen", f"{one.what}: {one.why}")
-    for note in result.notes:
-        yield from row("note", note)
+    for head, who in used_lines(result):
+        yield from row(head, who)
+
+
+def used_lines(result: Result) -> Iterator[tuple[str, str]]:
+    """Who has used the tokens, by the audit log."""
+    usage = result.usage
+    if usage is None:
+        return
+    for ref, users in usage.users.items():
+        if ref.kind == "Secret" and ref not in result.found.tokens:
+            continue
+        for user in users[:SHOWN]:
+            said = f"{ref}{namespace_of(ref, result)} by {user.address} ({user.agent})"
+            yield "used", f"{said}, last {user.last}, {user.requests} requests"
+        if len(users) > SHOWN:
+            yield "", f"and {len(users) - SHOWN} more"
+    yield "audit log", f"from {usage.since} to {usage.until}: of another time it says nothing"
+    if usage.unread:
+        yield "not read", f"{usage.unread} lines of it tell of a legacy token, and are no event"
 
 
 def namespace_of(ref: Ref, result: Result) -> str:
@@ -208,8 +230,53 @@ def as_object(result: Result) -> Object:
             for ref, why in result.plan.left
         ],
         "notSeen": [{"what": one.what, "why": one.why} for one in found.blind],
-        "notes": list(result.notes),
+        **({} if result.usage is None else {"auditLog": usage_object(result)}),
+        **({} if result.events is None else {"results": results(result.events)}),
     }
+
+
+def usage_object(result: Result) -> Object:
+    """What the audit log tells, for programs."""
+    usage = result.usage
+    assert usage is not None
+    return {
+        "since": usage.since,
+        "until": usage.until,
+        "unread": usage.unread,
+        "users": [
+            {
+                "kind": ref.kind,
+                "namespace": ref.namespace,
+                "name": ref.name,
+                "address": user.address,
+                "agent": user.agent,
+                "first": user.first,
+                "last": user.last,
+                "requests": user.requests,
+            }
+            for ref, users in usage.users.items()
+            if ref.kind != "Secret" or ref in result.found.tokens
+            for user in users
+        ],
+    }
+
+
+def results(events: Iterable[Event]) -> list[Object]:
+    """What became of steps, for programs."""
+    return [
+        {
+            "action": event.step.action,
+            "object": subject_object(event.step.subject),
+            "state": event.state,
+            "message": event.message or None,
+        }
+        for event in events
+    ]
+
+
+def undone_object(events: Iterable[Event]) -> Object:
+    """What was taken back: ``kind: MigrationUndo`` of satoken/v1."""
+    return {"apiVersion": "satoken/v1", "kind": "MigrationUndo", "results": results(events)}
 
 
 def secret_object(token: Token, result: Result) -> Object:
@@ -251,19 +318,24 @@ def consumer_object(one: Consumer) -> Object:
     }
 
 
+def subject_object(subject: Subject) -> Object:
+    """An object for programs."""
+    return {
+        "kind": subject.kind.kind,
+        "apiVersion": subject.kind.api_version,
+        "namespace": subject.namespace,
+        "name": subject.name,
+        "uid": subject.uid,
+        "resourceVersion": subject.resource_version,
+    }
+
+
 def step_object(step: Step) -> Object:
     """A step for programs."""
     subject = step.subject
     return {
         "action": step.action,
-        "object": {
-            "kind": subject.kind.kind,
-            "apiVersion": subject.kind.api_version,
-            "namespace": subject.namespace,
-            "name": subject.name,
-            "uid": subject.uid,
-            "resourceVersion": subject.resource_version,
-        },
+        "object": subject_object(subject),
         "secrets": [ref.name for ref in step.secrets],
         "why": step.why,
         "changes": [
