@@ -63,6 +63,9 @@ TRIES = 6  # of a write whose object keeps changing meanwhile
 PODS = 3  # of each workload whose tokens are verified
 FRESH = 5.0  # seconds for which it is taken as known who uses a Secret
 
+# After these it is not known whether a write was done; what the object is like tells.
+UNCLEAR = (ServerError, TooManyRequests, Unreachable)
+
 # What became of a step.
 CHECKED = "checked"  # the API server would do it
 BEGUN = "begun"
@@ -301,7 +304,7 @@ def change(step: Step, at: Site, manifest: Object | None = None) -> str:
             except (Forbidden, Conflict, Invalid, NotFound):
                 at.journal.mark(number, UNDONE)  # it was refused, so nothing was done
                 raise
-            except (ServerError, TooManyRequests, Unreachable):
+            except UNCLEAR:
                 at.sleep(POLL)
                 if not is_made(current(step.subject, at), changes):
                     raise
@@ -396,7 +399,7 @@ def restore(step: Step, at: Site) -> None:
         try:
             send(step.subject, item, back, at)
             return
-        except Conflict:
+        except (Conflict, *UNCLEAR):
             if attempt == TRIES - 1:
                 raise
             at.sleep(backoff(attempt))
@@ -449,7 +452,7 @@ def delete(step: Step, at: Site) -> str:
             except (Forbidden, Conflict, Invalid):
                 at.journal.mark(number, UNDONE)
                 raise
-            except (ServerError, TooManyRequests, Unreachable):
+            except UNCLEAR:
                 at.sleep(POLL)
                 if is_there(step.subject, at):
                     raise
@@ -558,10 +561,13 @@ def not_yet(secret: Object, at: Site) -> str:
 def follow(step: Step, at: Site) -> str:
     """Waits until no pod of a workload uses the Secrets; takes the change back if its pods do not
     get ready. Raises Stopped and Held."""
+    entry = patch_of(step.subject, at)
+    if entry is not None and not arrived(entry, at):
+        at.journal.mark(entry.number, UNDONE)
+        return "its template is as it was before"
     failed = await_rollout(step, at)
     if not failed:
         return ""
-    entry = patch_of(step.subject, at)
     if entry is None:
         raise Stopped(step, f"{step.subject.resource} does not get ready: {failed}")
     came_back = take_back_patch(step, entry, at)
@@ -572,6 +578,17 @@ def follow(step: Step, at: Site) -> str:
         "see why with: kubectl satoken doctor, and kubectl describe",
         back=True,
     )
+
+
+def arrived(entry: Entry, at: Site) -> bool:
+    """Whether a change in the journal is in the object: it may have been cut off before it got
+    there, or have been taken back by somebody since."""
+    step = read_step(entry)
+    try:
+        item = current(step.subject, at)
+    except (NotFound, Conflict):
+        return False
+    return not is_made(item, undone(one for one in step.changes if one.path != NOTE))
 
 
 def await_rollout(step: Step, at: Site) -> str:

@@ -11,11 +11,14 @@ from .apply import (
     BACK,
     BEGUN,
     METADATA,
+    TRIES,
+    UNCLEAR,
     Event,
     Gone,
     Site,
     Stopped,
     await_ready,
+    backoff,
     current,
     label,
     read_step,
@@ -168,17 +171,22 @@ def ensure_secret(subject: Subject, manifest: Object | None, at: Site) -> tuple[
     except (NotFound, Conflict):
         pass
     said = ""
-    try:
-        at.api.request("GET", where(subject), accept=METADATA)
-    except NotFound:
-        if not manifest:
-            raise
+    for attempt in range(TRIES):
+        try:
+            at.api.request("GET", where(subject), accept=METADATA)
+            break
+        except NotFound:
+            if not manifest:
+                raise
+        said = "made anew, with a new token: who has a copy of the old one needs this one"
         try:
             path = path_of(KINDS["Secret"], subject.namespace)
             at.api.request("POST", path, manifest, accept=METADATA)
-        except AlreadyExists:  # another undo was quicker
-            pass
-        said = "made anew, with a new token: who has a copy of the old one needs this one"
+            break
+        except (AlreadyExists, *UNCLEAR):  # another undo was quicker, or this one is not sure
+            if attempt == TRIES - 1:
+                raise
+            at.sleep(backoff(attempt))
     await_filled(subject, at)
     await_accepted(subject, at)
     return False, said

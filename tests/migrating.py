@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from kubectl_satoken.cluster import Api
 from kubectl_satoken.errors import ApiError, Conflict, NotFound
+from kubectl_satoken.rollout import rollout
 from tests.cluster import Cluster
 from tests.scenarios import PLACE, Stage
 
@@ -103,7 +105,7 @@ class Watch(Worker):
     none with a token. ``asked`` counts the answers by kind: ``legacy`` and ``bound``.
     """
 
-    pause = 0.05
+    pause = 0.1
 
     def __init__(self, stage: Stage, steady: tuple[str, ...] = ()) -> None:
         super().__init__()
@@ -451,14 +453,27 @@ def set_out(stage: Stage, *manifests: str, listed: str = "web-token") -> None:
     text = "---".join([f"\n{account}", *manifests])
     # not by kubectl apply: what that leaves in the objects would be restored by nobody
     stage.kubectl("-n", stage.namespace, "create", "-f", "-", stdin=text)
+    api = stage.api()
     for name in listed.split():
-        stage.until(f"kubectl -n $NS get secret {name} -o jsonpath='{{.data.token}}' | grep -q .")
+        path = f"/api/v1/namespaces/{stage.namespace}/secrets/{name}"
+        await_object(api, path, lambda item: item.get("data"))
+
+
+def await_object(api: Api, path: str, holds: Callable[[Any], Any]) -> None:
+    """Waits until something holds of an object."""
+    end = time.monotonic() + 60
+    while not holds(api.request("GET", path)):
+        assert time.monotonic() < end, path
+        time.sleep(0.1)
 
 
 def rolled_out(stage: Stage, *names: str) -> None:
-    """Waits until Deployments are as their templates say."""
+    """Waits until workloads are as their templates say, and old pods are gone."""
+    api = stage.api()
     for name in names:
-        stage.until(f"kubectl -n $NS rollout status {name} --timeout=2s", 60)
+        kind, _, own = name.partition("/")
+        path = f"/apis/apps/v1/namespaces/{stage.namespace}/{kind}s/{own}"
+        await_object(api, path, lambda item: rollout(item).ready)
 
 
 # What a server or a controller writes, which is different each time.
@@ -469,24 +484,33 @@ OF_SERVER = (
     "satoken/invalid-since",
     "kubernetes.io/legacy-token-last-used",
 )
+KINDS = ("api/v1 serviceaccounts secrets", "apis/apps/v1 deployments statefulsets daemonsets")
 
 
-def state(stage: Stage) -> Any:
+def state(stage: Stage, more: tuple[str, ...] = ()) -> Any:
     """What a migration changes, without what differs from one time to the next."""
     found = {}
-    kinds = "serviceaccounts,secrets,deployments,statefulsets,cronjobs"
-    for item in stage.get(kinds)["items"]:
-        metadata = item["metadata"]
-        if metadata["name"] == "default":
-            continue
-        for field in OWN:
-            metadata.pop(field, None)
-        metadata.pop("namespace")
-        for field in ("labels", "annotations"):
-            kept = {k: v for k, v in metadata.pop(field, {}).items() if k not in OF_SERVER}
-            if kept:
-                metadata[field] = kept
-        item.pop("status", None)
-        item["data"] = sorted(item.pop("data", {}))
-        found[f"{item['kind']}/{metadata['name']}"] = item
+    api = stage.api()
+    for line in (*KINDS, *more):
+        root, *plurals = line.split()
+        for plural in plurals:
+            path = f"/{root}/namespaces/{stage.namespace}/{plural}"
+            for item in api.request("GET", path)["items"]:
+                name = item["metadata"]["name"]
+                if name != "default":
+                    found[f"{plural}/{name}"] = without_own(item)
     return found
+
+
+def without_own(item: Any) -> Any:
+    """An object without what is of its server."""
+    metadata = item["metadata"]
+    for field in (*OWN, "namespace"):
+        metadata.pop(field, None)
+    for field in ("labels", "annotations"):
+        kept = {k: v for k, v in metadata.pop(field, {}).items() if k not in OF_SERVER}
+        if kept:
+            metadata[field] = kept
+    item.pop("status", None)
+    item["data"] = sorted(item.get("data") or {})
+    return item
