@@ -32,6 +32,7 @@ THIRD_PARTY = {
         "output",
         "positions",
         "suppress",
+        "yaml_edit",
     },
     "tabulate": {"output"},
     "jwt": {"token"},
