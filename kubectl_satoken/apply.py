@@ -520,10 +520,11 @@ def pods(namespace: str, at: Site) -> Iterator[Object]:
 
 
 def secrets_of(pod: Object) -> set[str]:
-    """The Secrets that a pod uses."""
-    from .consumers import secret_uses
+    """The Secrets that a pod uses, but for its imagePullSecrets: a token is no login to a registry,
+    and pods get those of their account again and again."""
+    from .consumers import PULL, secret_uses
 
-    return {use.name for use in secret_uses(pod["spec"])}
+    return {use.name for use in secret_uses(pod["spec"]) if use.how != PULL}
 
 
 def wait(step: Step, at: Site) -> str:

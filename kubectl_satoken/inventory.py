@@ -24,7 +24,7 @@ from .consumers import (
     state_of,
     uses_of,
 )
-from .convert import Obstacle, TokenSecret, projections_for
+from .convert import Obstacle, TokenSecret, projection_for, projections_for
 from .fixes import JOB_GENERATED, dumps, kubectl, pipe, quote
 from .keepers import Keeper, is_applied, keeper_of
 from .mounts import account_of
@@ -104,8 +104,8 @@ class Account(NamedTuple):
 class Workload(NamedTuple):
     """What makes pods, or is one, and uses token Secrets in its template.
 
-    ``changes`` replace them (paths below the object), with a reason for each; ``obstacles`` are the
-    uses that stay, by the name of the Secret. ``fixed`` tells why it cannot be changed, and
+    ``changes`` replace those of them that are ``converted`` (paths below the object), with a reason
+    for each; ``obstacles`` are why the others stay. ``fixed`` tells why it cannot be changed, and
     ``commands`` replace it all the same, by hand. ``applied``: a person keeps its manifest in a
     file. ``by_hand`` are the commands without which its pods stay as they are.
     """
@@ -116,6 +116,7 @@ class Workload(NamedTuple):
     uid: str
     resource_version: str
     secrets: tuple[str, ...]
+    converted: tuple[str, ...]
     changes: tuple[Change, ...]
     reasons: tuple[str, ...]
     obstacles: tuple[Obstacle, ...]
@@ -289,7 +290,7 @@ class Stock:
         if kind == KINDS["ServiceAccount"]:
             self.add_account(item)
             return
-        self.search.take(item)
+        self.search.take(self.without_pulls(item) if kind == KINDS["Pod"] else item)
         if kind == KINDS["Pod"] or item["kind"] in ("ReplicaSet", "Job"):
             owner = controller_of(item)
             if owner is not None and owner["kind"] != "Node":
@@ -304,6 +305,21 @@ class Stock:
         }
         if used:
             self.workloads.append(self.workload(item, kind, used))
+
+    def without_pulls(self, pod: Object) -> Object:
+        """A pod without token Secrets among its imagePullSecrets.
+
+        They are no login to a registry, and it may have them from its account alone: nothing is
+        lost with them.
+        """
+        namespace = pod["metadata"].get("namespace", "")
+        pulls = [
+            one
+            for one in pod["spec"].get("imagePullSecrets") or []
+            if (token := self.tokens.get(Ref("Secret", namespace, name_in(one)))) is None
+            or token.secret.extra
+        ]
+        return {**pod, "spec": {**pod["spec"], "imagePullSecrets": pulls}}
 
     def add_account(self, item: Object) -> None:
         """Notes an account that has a token, or names one."""
@@ -341,15 +357,23 @@ class Stock:
         ]
         changes: tuple[Change, ...] = ()
         reasons: tuple[str, ...] = ()
+        converted: tuple[str, ...] = ()
         if path or pod:
             spec = item
             for field in (*path, "spec"):
                 spec = spec[field]
-            secrets = [token.secret for token in used.values()]
-            done = projections_for(spec, secrets, self.account_for(namespace, spec))
+            account = self.account_for(namespace, spec)
+            whole = []
+            for token in used.values():
+                # one that cannot be replaced everywhere stays everywhere
+                left = projection_for(spec, token.secret, account).obstacles
+                obstacles += left
+                if not any(one.use.name == token.ref.name for one in obstacles):
+                    whole.append(token)
+            converted = tuple(token.ref.name for token in whole)
+            done = projections_for(spec, [token.secret for token in whole], account)
             changes = tuple(change.below(*path, "spec") for change in done.changes)
             reasons = done.reasons
-            obstacles += done.obstacles
         else:
             obstacles += [
                 Obstacle(use, "a custom resource has it in a place of its own", f"see {use.path}")
@@ -368,6 +392,7 @@ class Stock:
             str(metadata.get("uid") or ""),
             str(metadata.get("resourceVersion") or ""),
             tuple(used),
+            converted,
             changes,
             reasons,
             tuple(obstacles),

@@ -124,14 +124,13 @@ class Wish(NamedTuple):
 
 def make(found: Inventory, wish: Wish, now: float) -> Plan:
     """The steps by which the tokens of an inventory are replaced."""
-    left = tuple(
-        (ref, why) for ref in sorted(found.tokens) if (why := left_alone(found.tokens[ref]))
-    )
     tokens = {ref: found.tokens[ref] for ref in sorted(found.tokens)}
-    for ref, _ in left:
-        del tokens[ref]
+    left = tuple((ref, why) for ref, token in tokens.items() if (why := left_alone(token)))
+    # what uses a Secret that goes away needs another token all the more
+    tokens = {ref: token for ref, token in tokens.items() if not token.untouchable}
     workloads = sorted(found.workloads, key=lambda one: (one.namespace, one.kind.kind, one.name))
     steps = [step for one in workloads for step in replace(one, tokens)]
+    tokens = {ref: token for ref, token in tokens.items() if not token.leaving}
     remaining = {ref: tuple(in_the_way(ref, found, wish, now)) for ref in tokens}
     for _, account in sorted(found.accounts.items()):
         steps += unlist(account, tokens, remaining)
@@ -151,32 +150,44 @@ def left_alone(token: Token) -> str:
 
 def replace(workload: Workload, tokens: dict[Ref, Token]) -> Iterator[Step]:
     """The steps that give a workload projected tokens, and see that its pods have them."""
-    refs = (Ref("Secret", workload.namespace, name) for name in workload.secrets)
-    secrets = tuple(ref for ref in refs if ref in tokens)
-    if not secrets or workload.state == FINISHED:
+    if workload.state == FINISHED:
         return
     subject = subject_of(workload, workload.kind)
-    blocked = tuple(kept_from(workload))
-    names = ", ".join(ref.name for ref in secrets)
-    if blocked or not workload.changes:
-        why = tuple(f"{subject.resource}: {one}" for one in (*blocked, *workload.obstacles))
+    kept = tuple(f"{subject.resource}: {why}" for why in kept_from(workload))
+    converted = () if kept else workload.converted
+    secrets, others = (
+        tuple(
+            ref
+            for name in workload.secrets
+            if (name in converted) == wanted
+            and (ref := Ref("Secret", workload.namespace, name)) in tokens
+        )
+        for wanted in (True, False)
+    )
+    if others:
+        names = {ref.name for ref in others}
+        why = tuple(
+            f"{subject.resource}: {one}" for one in workload.obstacles if one.use.name in names
+        )
         yield Step(
             PATCH,
             subject,
-            secrets,
-            f"uses {names}",
-            workload.changes,
-            blocked=why,
-            by_hand=workload.commands,
+            others,
+            f"uses {', '.join(sorted(names))}",
+            workload.changes if kept else (),
+            blocked=kept + why,
+            by_hand=workload.commands if kept else (),
         )
+    if not secrets:
         return
+    names_of = ", ".join(ref.name for ref in secrets)
     reason = "; ".join(workload.reasons[:-1])
     if workload.applied:
         reason += "; kubectl apply made it: change its manifest as well (-f DIR)"
     yield Step(PATCH, subject, secrets, reason, workload.changes)
     if workload.kind.kind == "PodTemplate":
         return
-    reason = f"until no pod of it uses {names} any more"
+    reason = f"until no pod of it uses {names_of} any more"
     yield Step(ROLLOUT, subject, secrets, reason, by_hand=workload.by_hand)
     yield Step(VERIFY, subject, secrets, "that the API server takes the tokens of its pods")
 

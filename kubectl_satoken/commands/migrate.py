@@ -279,7 +279,7 @@ class Job:
         steps = []
         for step in plan.steps:
             why = next((held[ref] for ref in step.secrets if ref in held), "")
-            if step.id in refused:
+            if step.id in refused and not step.blocked:
                 why = f"{step.subject.resource}: {refused[step.id]}"
                 held.update(dict.fromkeys(step.secrets, why))
             steps.append(step._replace(blocked=(*step.blocked, why)) if why else step)
