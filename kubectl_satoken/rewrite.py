@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from .consumers import LISTED, PULL, has_containers, name_in, pod_specs, secret_uses
 from .convert import KEYS, Conversion, TokenSecret, projections_for
 from .env import Env
-from .errors import ManifestError, SatokenError, UsageError, one_line
+from .errors import ManifestError, SatokenError, UsageError, one_line, redact, visible
 from .manifests import check_depth, files_of, flatten, read_text
 from .mounts import account_of
 from .token_secrets import account_named, is_token_type
@@ -57,11 +57,13 @@ class Done(NamedTuple):
 
 
 class Left(NamedTuple):
-    """What was not rewritten: where, why, and what a person does about it."""
+    """What was not rewritten: where, why, and what a person does about it; ``later``: when the rest
+    is done."""
 
     place: Place
     why: str
     todo: str
+    later: bool = False
 
 
 class Piece(NamedTuple):
@@ -269,7 +271,8 @@ class Known:
             if (namespace, name) in self.secrets:
                 ask = f"kubectl satoken migrate secret/{name} -n {namespace}"
                 todo = f"take it out last, when nothing uses it ({ask})"
-                self.leave(document, path, item, "", "it is the token Secret itself", todo)
+                place = document.place(dotted(path), item)
+                self.left.append(Left(place, "it is the token Secret itself", todo, later=True))
             return item
         new = item
         for where, spec in pod_specs(item):
@@ -496,6 +499,30 @@ def write(result: Rewriting) -> None:
         put(path, Sealed(file.after), stat.S_IMODE(status.st_mode), owner)
 
 
+def show(result: Rewriting, env: Env, *, written: bool) -> None:
+    """Prints the diff, or what was written into which file; and, to stderr, what a person must do.
+
+    So the diff can be piped into ``git apply -p0``.
+    """
+    if written:
+        for one in result.done:
+            for reason in one.reasons:
+                env.stdout.write(visible(f"{one.place}: {reason}") + "\n")
+    else:
+        for line in diff(result):
+            text, end = line.removesuffix("\n"), "\n"
+            text, end = (text[:-1], "\r\n") if text.endswith("\r") else (text, end)
+            env.stdout.write(redact(text) + end)
+    for one in result.done:
+        if one.next:
+            env.stderr.write(visible(f"then: {one.place}: {one.next}") + "\n")
+    for other in result.left:
+        word = "later" if other.later else "left"
+        env.stderr.write(visible(f"{word}: {other.place}: {other.why}; {other.todo}") + "\n")
+    if not result.done and not result.left:
+        env.stderr.write("Nothing to rewrite: no manifest uses a legacy token Secret.\n")
+
+
 def as_object(result: Rewriting) -> Object:
     """What became of it, for programs."""
     return {
@@ -508,7 +535,9 @@ def as_object(result: Rewriting) -> Object:
             for one in result.done
         ],
         "left": [
-            {**place_object(one.place), "why": one.why, "todo": one.todo} for one in result.left
+            {**place_object(one.place), "why": one.why, "todo": one.todo}
+            | ({"later": True} if one.later else {})
+            for one in result.left
         ],
     }
 

@@ -51,6 +51,10 @@ Examples:
   {PROG} migrate sa/web --apply
   {PROG} migrate sa/web --apply --grace 720h
 
+  # The manifests in git instead of the cluster: a diff, then the files
+  {PROG} migrate -f manifests/
+  {PROG} migrate -f manifests/ --apply
+
   # Take it back
   {PROG} migrate sa/web --undo
 
@@ -83,6 +87,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "-l", "--selector", default="", help="label query that selects the token Secrets"
+    )
+    parser.add_argument(
+        "-f",
+        "--filename",
+        dest="files",
+        action="append",
+        default=[],
+        help="manifests to rewrite instead of changing the cluster: file, folder, - for stdin; "
+        "prints a diff, with --apply writes the files",
+    )
+    parser.add_argument(
+        "-R", "--recursive", action="store_true", help="look into the folders below as well"
     )
     parser.add_argument(
         "--stage",
@@ -155,6 +171,12 @@ def run(args: argparse.Namespace, env: Env) -> int:
         raise UsageError("--stage inventory changes nothing, so there is nothing to --apply")
     if (args.apply or args.undo) and args.output == "yaml":
         raise UsageError("-o yaml prints patches, and goes with neither --apply nor --undo")
+    if args.files:
+        from .migrate_files import run as rewrite
+
+        return rewrite(args, env)
+    if args.recursive:
+        raise UsageError("-R needs -f")
     grace = seconds_of(args.grace, "--grace")
     seconds_of(args.timeout, "--timeout")
     if args.targets and (args.all_namespaces or args.selector):
