@@ -290,7 +290,9 @@ class Stock:
         if kind == KINDS["ServiceAccount"]:
             self.add_account(item)
             return
-        self.search.take(self.without_pulls(item) if kind == KINDS["Pod"] else item)
+        if kind == KINDS["Pod"]:
+            item = self.without_pulls(item)
+        self.search.take(item)
         if kind == KINDS["Pod"] or item["kind"] in ("ReplicaSet", "Job"):
             owner = controller_of(item)
             if owner is not None and owner["kind"] != "Node":
