@@ -182,9 +182,7 @@ def rehearse(plan: Plan, at: Site) -> Iterator[Event]:
                 send(step.subject, item, step.changes, at, dry_run=True)
             elif step.action == DELETE:
                 remove(step.subject, current(step.subject, at), at, dry_run=True)
-            elif step.action == VERIFY:
-                verify_account(step, at)
-            else:
+            elif step.action != VERIFY or not verify_account(step, at):
                 continue
         except Moved as error:
             yield Event(step, WOULD_NOT, f"{error}: somebody else has changed it")
@@ -201,20 +199,21 @@ def confirm_ready(workload: Object) -> None:
         raise Held(f"it is not ready as it is: {state.message}")
 
 
-def verify_account(step: Step, at: Site) -> None:
-    """Raises Held where the API server gives no token for a workload's account, or takes none."""
-    workload = current(step.subject, at)
-    account = account_in(workload)
+def verify_account(step: Step, at: Site) -> bool:
+    """Whether the API server could be asked for a token of a workload's account.
+
+    Raises Held where it gives none that it would take.
+    """
+    account = account_in(current(step.subject, at))
     if account is None:
-        return
+        return False
     try:
         refused = token_refused(at, step.subject.namespace, account)
     except Forbidden:
-        return
+        return False
     if refused:
-        raise Held(
-            f"the API server does not take a new token of serviceaccount {account}: {refused}"
-        )
+        raise Held(f"the API server takes no new token of serviceaccount {account}: {refused}")
+    return True
 
 
 def unfinished(secrets: Iterable[Ref], journal: Journal) -> Plan:

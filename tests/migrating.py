@@ -244,7 +244,7 @@ class Gate(ThreadingHTTPServer):
 
     ``at`` decides what happens at a write, by its number from 1 on: "before" and "after" kill the
     process group ``group`` before it is sent on or before its answer is; "conflict" answers 409,
-    "cut" sends it on and breaks off without an answer, "refuse" answers 403.
+    "cut" sends it on and breaks off without an answer, "refuse" answers 403, "slow" takes its time.
     """
 
     daemon_threads = True
@@ -309,6 +309,8 @@ class Porter(BaseHTTPRequestHandler):
         if what in ("conflict", "refuse"):
             self.answer(*refusal(what))
             return
+        if what == "slow":
+            time.sleep(3)
         answer = self.send_on(body)
         if what in ("after", "cut"):
             if what == "after":
