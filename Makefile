@@ -20,7 +20,7 @@ DEMO := $(IN_VENV) $(BIN)/kubectl-satoken doctor -f examples/shop.yaml
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help demo install test unit lint format docs pages cluster cluster-down changed
+.PHONY: help demo install test unit lint format docs pages rights cluster cluster-down changed
 
 help:  ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="	" read -r name text; do \
@@ -60,6 +60,9 @@ docs: $(TESTED)  ## make anew what is made from the program: docs/, man/, README
 
 pages: $(TESTED)  ## make anew what the pages in docs/ show, by running their commands on a cluster
 	$(IN_VENV) $(BIN)/python -m tests.pages
+
+rights: $(TESTED)  ## make anew the roles in docs/rbac/, by what the commands ask a cluster for
+	$(IN_VENV) $(BIN)/python -m tests.rights
 
 cluster: $(TESTED)  ## start a Kubernetes to play with (NODE=1: with a node on which pods run)
 	@$(IN_VENV) $(BIN)/python -m tests.cluster up --dir .cluster $(if $(NODE),--node)

@@ -19,8 +19,9 @@ SHOP = str(ROOT / "examples" / "shop.yaml")
 SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text())
 TEXTS = sorted(
     path.relative_to(ROOT)
-    for pattern in ("*.md", "*.yaml", "docs/*", "examples/*", "krew/*", "man/*")
+    for pattern in ("*.md", "*.yaml", "docs/**/*", "examples/*", "krew/*", "man/*")
     for path in ROOT.glob(pattern)
+    if path.is_file()
 )
 
 
@@ -56,7 +57,7 @@ def test_every_command_of_ours_that_the_texts_name_can_be_parsed() -> None:
     for path in TEXTS:
         text = (ROOT / path).read_text()
         for line in re.findall(r"^\s*(?:\$ )?kubectl satoken (\w.*)$", text, re.MULTILINE):
-            verb, *words = shlex.split(re.split(" #| [|>] ", line)[0])
+            verb, *words = shlex.split(re.split(r" #| [|<>]| \\$", line)[0])
             if verb in VERBS and "--help" not in words:
                 parser = docs.verb_parser(verb)
                 parser.parse_intermixed_args(boolean_words(words, parser))

@@ -1,0 +1,62 @@
+"""The roles in docs/rbac/: with just these a command is refused nothing, and needs all of them."""
+
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from tests import rights
+from tests.cluster import Cluster
+from tests.rights import BESIDES, FOLDER, PARTS, Atom
+from tests.scenarios import Stage
+
+
+@pytest.fixture
+def stage(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    stage = Stage(cluster, tmp_path_factory.mktemp("rights"))
+    stage.open()
+    yield stage
+    stage.close()
+
+
+def test_every_role_is_of_a_command_that_is_there() -> None:
+    assert {path.stem for path in FOLDER.glob("*.yaml")} == set(PARTS)
+
+
+def granted(name: str) -> set[Atom]:
+    """The rights that a role gives, one by one."""
+    found = set()
+    for rule in yaml.safe_load((FOLDER / f"{name}.yaml").read_text())["rules"]:
+        for verb in rule["verbs"]:
+            found |= {Atom(verb, "", "", url) for url in rule.get("nonResourceURLs", ())}
+            for group in rule.get("apiGroups", ()):
+                found |= {Atom(verb, group, resource) for resource in rule["resources"]}
+    return found
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_role_is_enough_and_none_of_it_too_much(name: str, stage: Stage) -> None:
+    user = f"only-{name}-{stage.namespace}"
+    names = [name, *([BESIDES[name]] if name in BESIDES else [])]
+    for one in names:
+        stage.kubectl("apply", "-f", str(FOLDER / f"{one}.yaml"))
+        bound = f"--clusterrole=satoken-{one}"
+        stage.kubectl("create", "clusterrolebinding", f"{user}-{one}", bound, f"--user={user}")
+    try:
+        for one in names:
+            some = min(granted(one))
+            resource, _, below = some.resource.partition("/")
+            what = some.url or ".".join(filter(None, (resource, some.group)))
+            what += f" --subresource={below}" if below else ""
+            stage.until(f"kubectl auth can-i {some.verb} {what} --as={user} -A")
+        said = "\n".join(rights.play(PARTS[name], stage, user))
+    finally:
+        for one in names:
+            stage.kubectl("delete", "clusterrolebinding", f"{user}-{one}")
+    found = rights.atoms(stage.cluster, user)
+    refused = {atom for atom, codes in found.items() if 403 in codes}
+    assert not refused, said
+    assert "not seen" not in said, said
+    own = granted(name)
+    besides = set().union(*(granted(one) for one in names[1:]))
+    assert set(found) - besides == own - besides, said

@@ -1,0 +1,341 @@
+"""What each command asks of a cluster: docs/rbac/ has the least ClusterRole for it.
+
+They are made from the audit log of an API server: a user who may do everything runs the lines of a
+part, and what was asked is what the role has. The test gives another user just that role. ``make
+rights`` writes them.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from tests.cluster import Cluster, start
+from tests.scenarios import Scenario, Stage, scenarios, template
+from tests.scenarios.kubelet import CSI_WORDS, on_node, says
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "docs" / "rbac"
+
+
+class Atom(NamedTuple):
+    """A right: a verb on a resource of a group, or on a URL."""
+
+    verb: str
+    group: str
+    resource: str
+    url: str = ""
+
+
+class Part(NamedTuple):
+    """A role: what it is for, and the lines that ask for all of it.
+
+    ``given`` are manifests that are there before, or ``faults`` names of scenarios: then the lines
+    are run for each of them, about its ``$TARGET``, and ``after`` at the end. ``$NS`` is the
+    namespace.
+    """
+
+    text: str
+    lines: tuple[str, ...]
+    given: str = ""
+    faults: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+def atoms(cluster: Cluster, user: str) -> dict[Atom, set[int]]:
+    """What a user asked the API server for so far, and the statuses of the answers."""
+    found: dict[Atom, set[int]] = {}
+    for line in cluster.audit_log.read_text().splitlines():
+        event = json.loads(line)
+        if event["user"]["username"] != user or event["stage"] != "ResponseComplete":
+            continue
+        about = event.get("objectRef") or {}
+        if "resource" in about:
+            below = f"/{about['subresource']}" if about.get("subresource") else ""
+            atom = Atom(event["verb"], about.get("apiGroup", ""), about["resource"] + below)
+        else:
+            atom = Atom(event["verb"], "", "", event["requestURI"].partition("?")[0])
+        found.setdefault(atom, set()).add(event["responseStatus"]["code"])
+    # what everybody may who has logged in: discovery, and reviews of oneself
+    return {atom: codes for atom, codes in found.items() if not is_basic(atom)}
+
+
+def is_basic(atom: Atom) -> bool:
+    """Whether every user has a right (system:basic-user, system:discovery)."""
+    if atom.url:
+        return atom.url.startswith(("/api", "/openapi", "/version", "/healthz"))
+    return atom.resource.startswith("self")
+
+
+def role(name: str, text: str, wanted: Iterable[Atom]) -> str:
+    """The manifest of a role with these rights."""
+    verbs: dict[tuple[str, str], set[str]] = {}
+    urls: set[str] = set()
+    for atom in wanted:
+        if atom.url:
+            urls.add(atom.url)
+        else:
+            verbs.setdefault((atom.group, atom.resource), set()).add(atom.verb)
+    together: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (group, resource), own in sorted(verbs.items()):
+        together.setdefault((group, tuple(sorted(own))), []).append(resource)
+    rules: list[dict[str, list[str]]] = [
+        {"apiGroups": [group], "resources": resources, "verbs": [*own]}
+        for (group, own), resources in sorted(together.items())
+    ]
+    if urls:
+        rules.append({"nonResourceURLs": sorted(urls), "verbs": ["get"]})
+    body = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": f"satoken-{name}"},
+        "rules": rules,
+    }
+    comment = "".join(f"# {line}\n" for line in text.strip().splitlines())
+    return comment + yaml.safe_dump(body, sort_keys=False, default_flow_style=None, width=96)
+
+
+WEB = f"""
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: web}}
+---
+{template("serviceAccountName: web, containers: [{name: app, image: app}]")}
+---
+{template("serviceAccountName: web, containers: [{name: app, image: app}]", kind="Pod", name="one")}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: handle}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: reader}}
+rules: [{{apiGroups: [''], resources: [pods], verbs: [get]}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: reader}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}}
+subjects: [{{kind: ServiceAccount, name: web}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: gone}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: raeder}}
+subjects: [{{kind: ServiceAccount, name: web}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: gone-too}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: veiw}}
+subjects: [{{kind: ServiceAccount, name: web}}]
+"""
+
+OTHER_TYPES = "statefulset daemonset job cronjob replicaset replicationcontroller"
+
+# A claim's volume goes by the name of its PersistentVolume.
+CLAIMED = Scenario(
+    "csi-volume-of-a-claim",
+    "SAT611",
+    "pod/web",
+    on_node(),
+    (says(CSI_WORDS.replace('volume "s"', 'volume "pvc-1"')),),
+)
+
+# Each of these has doctor read something that the others have not.
+FAULTS = (
+    *("rbac-no-binding", "rbac-binding-missing-role", "rbac-binding-missing-clusterrole"),
+    *("sa-not-found", "sa-not-found-asked-for-a-pod", "enforce-mountable-secrets"),
+    *("automount-disabled-sa-job", "automount-disabled-sa-cronjob"),
+    "automount-disabled-sa-replicationcontroller",
+    *("webhook-token-not-injected", "token-stripped-by-policy"),
+    *("kubelet-apiserver-unreachable", "tokenrequest-denied-by-admission"),
+    *("csi-token-request-failing-without-requests", "csi-volume-of-a-claim"),
+    *("volume-error-blocks-rotation", "projected-foreign-audience-used-for-api"),
+    "networkpolicy-egress-blocks-apiserver",
+)
+
+PARTS = {
+    "doctor": Part(
+        """
+What doctor and snapshot read. With the built-in role view most causes are found; what is
+missing of this is listed as not seen.
+""",
+        ("kubectl satoken doctor $TARGET",),
+        faults=FAULTS,
+        after=(
+            "kubectl satoken doctor daemonset/none",
+            "kubectl satoken doctor -A",
+            "kubectl satoken doctor",
+            "kubectl satoken snapshot -A",
+        ),
+    ),
+    "can-i": Part(
+        """
+What can-i asks for: the answer itself (subjectaccessreviews), whom TARGET means, and, for
+the reasons, RBAC. With subjectaccessreviews alone it still answers yes or no.
+""",
+        (
+            "kubectl satoken can-i sa/web get pods",
+            "kubectl satoken can-i sa/web list pods",
+            "kubectl satoken can-i pod/one list nodes",
+            "kubectl satoken can-i deploy/web watch pods --grant",
+            "kubectl satoken can-i sa/wbe list pods",
+            "kubectl satoken can-i sa/web list secrets --grant=patch",
+            "kubectl satoken can-i sa/web --list",
+            f"for type in {OTHER_TYPES}; do kubectl satoken can-i $type/none list pods; done",
+        ),
+        WEB,
+    ),
+    "who-can": Part(
+        """
+What who-can reads: RBAC, and with --expand the service accounts.
+""",
+        (
+            "kubectl satoken who-can list pods -A",
+            "kubectl satoken who-can get /openid/v1/jwks --expand",
+        ),
+        WEB,
+    ),
+    "mint": Part(
+        """
+What mint asks for: a token, and what it is bound to (--bound-to, pod/NAME); with --verify
+the API server's verdict on it. Whoever has this can be every service account: in a Role of your own
+name those that are meant (resourceNames).
+""",
+        (
+            "kubectl satoken mint web -o claims",
+            "kubectl satoken mint web --bound-to pod/one -o claims",
+            "kubectl satoken mint web --bound-to secret/handle -o claims --verify",
+            "kubectl satoken mint pod/one -o claims",
+            "kubectl satoken mint web --bound-to node/none -o claims",
+            "kubectl satoken mint wbe -o claims",
+        ),
+        WEB,
+    ),
+    "mint-revocable": Part(
+        """
+What mint --revocable needs besides: it makes a Secret for each token, removes it where the
+token is refused, and lists them (--list).
+""",
+        (
+            "kubectl satoken mint web --revocable --out private/token",
+            "kubectl satoken mint web --revocable --duration=1m --out private/token",
+            "kubectl satoken mint --list",
+        ),
+        WEB,
+    ),
+}
+
+BESIDES = {"mint-revocable": "mint"}
+EVERYTHING = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: everything}
+rules:
+- {apiGroups: ['*'], resources: ['*'], verbs: ['*']}
+- {nonResourceURLs: ['*'], verbs: ['*']}
+"""
+
+
+def play(part: Part, stage: Stage, user: str) -> list[str]:
+    """Runs the lines of a part as a user, in the namespace of the stage; what they printed."""
+    said: list[str] = []
+    if part.given:
+        stage.kubectl("-n", stage.namespace, "apply", "-f", "-", stdin=part.given)
+        stage.until("kubectl -n $NS get pods -l app=web -o name | grep -q pod/")
+    if not part.faults:
+        return run(part.lines, stage, user)
+    known = {one.name: one for one in (*scenarios("live"), CLAIMED)}
+    for name in part.faults:
+        own = Stage(stage.cluster, Path(stage.environ["WORK"]))
+        own.open()
+        try:
+            own.environ["TARGET"] = build(known[name], own)
+            said += run(part.lines, own, user)
+        finally:
+            for line in known[name].restore:
+                own.shell(line, check=False)
+            own.close()
+    return said + run(part.after, stage, user)
+
+
+def build(scenario: Scenario, stage: Stage) -> str:
+    """Makes a fault, and returns the target that doctor is asked about."""
+    text = scenario.manifest.replace("NS", stage.namespace)
+    stage.kubectl("-n", stage.namespace, "apply", "-f", "-", stdin=text)
+    for line in scenario.events:
+        if line != "wait-for-pod":
+            stage.shell(line)
+    if scenario.wait:
+        stage.until(scenario.wait)
+    if scenario.target == "pod":
+        return f"pod/{stage.pods()[-1]['metadata']['name']}"
+    return scenario.target
+
+
+def run(lines: Iterable[str], stage: Stage, user: str) -> list[str]:
+    """Runs shell lines as a user, in a folder where there is nothing of anybody else."""
+    work = Path(stage.environ["WORK"])
+    (work / "private").mkdir(mode=0o700, exist_ok=True)
+    config = work / f"{user}.kubeconfig"
+    config.write_bytes(stage.cluster.user(user).read_bytes())
+    admin = stage.environ
+    stage.environ = {**admin, "KUBECONFIG": str(config), "HOME": str(work)}
+    try:
+        stage.shell("kubectl config set-context --current --namespace=$NS")
+        said = []
+        for line in lines:
+            done = stage.shell(f"cd $WORK && {line}", check=False)
+            said.append(f"$ {line}\n{done.stdout}{done.stderr}")
+        return said
+    finally:
+        stage.environ = admin
+
+
+def asked(name: str, stage: Stage) -> set[Atom]:
+    """What a part asks for where everything is allowed, but for what it is used besides."""
+    user = f"all-{name}"
+    stage.kubectl("apply", "-f", "-", stdin=EVERYTHING)
+    binding = ("clusterrolebinding", user, "--clusterrole=everything", f"--user={user}")
+    stage.kubectl("create", *binding)
+    stage.until(f"kubectl auth can-i '*' '*' --as={user}")
+    play(PARTS[name], stage, user)
+    found = set(atoms(stage.cluster, user))
+    stage.kubectl("delete", "clusterrolebinding", user)
+    return found
+
+
+def main() -> int:
+    """Writes docs/rbac/, or the roles that are named."""
+    FOLDER.mkdir(exist_ok=True)
+    wanted = sys.argv[1:] or list(PARTS)
+    with tempfile.TemporaryDirectory(prefix="satoken-rights-") as folder:
+        cluster = start(Path(folder) / "cluster")
+        try:
+            found = {}
+            for name in [*wanted, *(BESIDES[one] for one in wanted if one in BESIDES)]:
+                stage = Stage(cluster, Path(folder))
+                stage.open()
+                found[name] = asked(name, stage)
+                stage.close()
+        finally:
+            cluster.stop()
+    for name in wanted:
+        own = found[name] - found.get(BESIDES.get(name, ""), set())
+        path = FOLDER / f"{name}.yaml"
+        text = role(name, PARTS[name].text, own)
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+            print(f"wrote {os.path.relpath(path, ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
