@@ -149,8 +149,10 @@ def read_step(entry: Entry) -> Step:
     line = entry.step
     try:
         kind, api_version, plural, namespaced = line["type"]
+        named = Kind(str(kind), str(api_version), str(plural), bool(namespaced))
+        known = KINDS.get(named.kind, named)
         subject = Subject(
-            Kind(str(kind), str(api_version), str(plural), bool(namespaced)),
+            known if known[:4] == named[:4] else named,
             *(str(line[field]) for field in ("namespace", "name", "uid", "resourceVersion")),
         )
         secrets = tuple(Ref("Secret", str(one), str(other)) for one, other in line["secrets"])

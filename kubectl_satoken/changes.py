@@ -102,7 +102,8 @@ def with_change(here: Any, change: Change, path: Path) -> Any:
         if not rest
         else with_change(fields.get(part), change, rest)
     )
-    if value is ABSENT or value == []:
+    nothing = rest and value == {} and part not in fields
+    if value is ABSENT or value == [] or nothing:
         return {key: one for key, one in fields.items() if key != part}
     return {**fields, part: value}
 
