@@ -14,6 +14,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -24,6 +25,9 @@ from kubectl_satoken.convert import TokenSecret, projections_for
 from kubectl_satoken.env import Env
 from kubectl_satoken.rewrite import Rewriting, as_object, diff, rewrite, write
 from kubectl_satoken.yaml_edit import NotEditable, edited, indented_dumper
+from tests.conftest import ROOT
+
+SCHEMA = json.loads((ROOT / "docs" / "rewriting.schema.json").read_text())
 
 SECRET = """\
 apiVersion: v1
@@ -300,7 +304,11 @@ def test_the_token_secret_itself_is_told() -> None:
 @pytest.mark.parametrize(
     ("text", "where", "why"),
     [
-        ("a: 1\n---\nmetadata:\n  name: {{ .Release.Name }}\n", ":4", "a template, not YAML yet"),
+        (
+            "a: 1\n---\nmetadata:\n  name: {{ .Release.Name }}\n",
+            ":4",
+            "a template, which is no YAML yet",
+        ),
         ("a: 1\n---\nb: [\n", ":4", "not YAML"),
         ("{% if x %}\n", ":1", "not YAML"),
         (f"a: {'[' * 300}{']' * 300}\n", "", "nested deeper"),
@@ -408,7 +416,7 @@ def test_files_are_written_as_a_whole_with_their_mode(folder: Path) -> None:
     os.chmod("web.yaml", 0o640)
     os.symlink("web.yaml", "link.yaml")
     before = os.stat("other.yaml")
-    write(rewritten("link.yaml"))
+    write(rewritten("link.yaml"), Env())
     assert Path("web.yaml").read_text() == REWRITTEN
     assert stat.S_IMODE(os.stat("web.yaml").st_mode) == 0o640
     assert os.path.islink("link.yaml")
@@ -423,15 +431,19 @@ def test_a_file_that_somebody_changes_meanwhile_is_not_overwritten() -> None:
     result = rewritten()
     given_files(web=f"{DEPLOYMENT}# mine\n")
     with pytest.raises(errors.SatokenError, match=r"^\./web\.yaml was changed in the meantime$"):
-        write(result)
+        write(result, Env())
     assert Path("web.yaml").read_text() == f"{DEPLOYMENT}# mine\n"
 
 
-def test_standard_input_is_shown_and_not_written() -> None:
-    result = rewritten("-", stdin=DEPLOYMENT)
-    assert after(result, "-") == REWRITTEN
-    with pytest.raises(errors.UsageError):
-        write(result)
+@pytest.mark.parametrize("head", ["", "---\n# Source: web/templates/x.yaml\n"])
+def test_standard_input_goes_to_standard_output(head: str) -> None:
+    # as Helm has it done behind its templates (--post-renderer)
+    output = io.StringIO()
+    write(rewritten("-", stdin=f"{head}{DEPLOYMENT}"), Env(stdout=output))
+    assert output.getvalue() == head + REWRITTEN
+    output = io.StringIO()
+    write(rewritten("-", stdin="a: b\n"), Env(stdout=output))
+    assert output.getvalue() == "a: b\n"
 
 
 @pytest.mark.parametrize("path", ["missing.yaml", "empty", "bytes.yaml"])
@@ -446,8 +458,7 @@ def test_a_path_that_cannot_be_read_is_one_line(path: str) -> None:
 def test_programs_get_the_same() -> None:
     given_files(web=DEPLOYMENT, values="existingSecret: web-token\n")
     found = as_object(rewritten())
-    assert json.loads(json.dumps(found)) == found
-    assert (found["apiVersion"], found["kind"]) == ("satoken/v1", "Rewriting")
+    jsonschema.validate(json.loads(json.dumps(found)), SCHEMA)
     assert found["files"] == ["./web.yaml"]
     assert found["done"] == [
         {

@@ -25,6 +25,8 @@ def run(args: argparse.Namespace, env: Env) -> int:
             raise UsageError(f"-f is about all that is in the files, and goes without {flag}")
     if args.output not in (None, "json"):
         raise UsageError(f"-f knows the output format json, not {args.output}")
+    if args.apply and args.output and "-" in args.files:
+        raise UsageError("-f - prints the manifests with --apply, and nothing else")
     from .. import rewrite
     from ..output import write_object
     from ..plan import INVENTORY, PATCHING
@@ -40,7 +42,7 @@ def run(args: argparse.Namespace, env: Env) -> int:
         unlist=args.stage not in (INVENTORY, PATCHING),
     )
     if args.apply:
-        rewrite.write(result)
+        rewrite.write(result, env)
     if args.output == "json":
         write_object(rewrite.as_object(result), "json", env)
     else:
