@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .changes import Change, Key, Moved, as_json, changed, from_json, is_made, merge_patch, undone
 from .cluster import JSON, path_of
+from .consumers import is_built_in
 from .errors import (
     ApiError,
     Conflict,
@@ -24,7 +25,7 @@ from .errors import (
     TooManyRequests,
     Unreachable,
 )
-from .fixes import dumps
+from .fixes import dumps, satoken
 from .inventory import MIGRATED_ANNOTATION, note_in, remembered
 from .journal import DONE, SETTLED, UNDONE, Entry, Journal
 from .plan import (
@@ -49,6 +50,7 @@ from .writes import DRY_RUN, MERGE
 if TYPE_CHECKING:
     from .cluster import Api
     from .env import Env
+    from .live import ClusterWorld
 
 # Where an object notes what was changed in it.
 NOTE = ("metadata", "annotations", MIGRATED_ANNOTATION)
@@ -61,6 +63,7 @@ POLL = 1.0  # seconds between two looks, at first less
 SHORT = 60.0  # seconds of a grace period that are waited for; a longer one is for another run
 TRIES = 6  # of a write whose object keeps changing meanwhile
 PODS = 3  # of each workload whose tokens are verified
+QUIET = 2.0  # seconds after which it is said what is waited for
 FRESH = 5.0  # seconds for which it is taken as known who uses a Secret
 
 # After these it is not known whether a write was done; what the object is like tells.
@@ -113,6 +116,7 @@ class Site:
         grace: float,
         *,
         timeout: float = TIMEOUT,
+        flags: tuple[str, ...] = (),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.api = api
@@ -120,9 +124,18 @@ class Site:
         self.journal = journal
         self.grace = grace
         self.timeout = timeout
+        self.flags = flags
         self.sleep = sleep
         # by namespace: when it was looked at, and which pods use which Secrets
         self.users: dict[str, tuple[float, dict[str, list[str]]]] = {}
+
+    def world(self) -> "ClusterWorld":
+        """The cluster as it is now."""
+        from .live import ClusterWorld
+
+        world = ClusterWorld(self.api, self.env)
+        world.flags = self.flags
+        return world
 
 
 # --- a step in the journal ------------------------------------------------------------------------
@@ -501,23 +514,22 @@ def users(ref: Ref, at: Site) -> list[str]:
     looked, found = at.users.get(ref.namespace, (-FRESH, {}))
     if time.monotonic() - looked > FRESH:
         found = {}
-        for pod in pods(ref.namespace, at):
+        for pod in pods(ref.namespace, at.world()):
             for name in secrets_of(pod):
                 found.setdefault(name, []).append(pod["metadata"]["name"])
         at.users[ref.namespace] = (time.monotonic(), found)
     return found.get(ref.name, [])
 
 
-def pods(namespace: str, at: Site) -> Iterator[Object]:
+def pods(
+    namespace: str, world: "ClusterWorld", query: Sequence[tuple[str, str]] = ()
+) -> Iterator[Object]:
     """The pods of a namespace that have not ended. Raises Held where they cannot be seen."""
-    from .live import ClusterWorld
-
     try:
-        for pod in ClusterWorld(at.api, at.env).stream(KINDS["Pod"], namespace):
-            if not finished(pod):
-                yield pod
+        for page in world.pages(KINDS["Pod"], namespace, query):
+            yield from (pod for pod in page if not finished(pod))
     except Unseen as error:
-        raise Held(f"who uses it cannot be seen: {error}") from error
+        raise Held(f"its pods cannot be seen: {error}") from error
 
 
 def secrets_of(pod: Object) -> set[str]:
@@ -577,7 +589,7 @@ def follow(step: Step, at: Site) -> str:
         step,
         f"{step.subject.resource} did not get ready without its Secret: {failed}; "
         f"its template is as it was before, {came_back}",
-        "see why with: kubectl satoken doctor, and kubectl describe",
+        f"why: {satoken(at.world(), step.subject.namespace, 'doctor', step.subject.resource)}",
         back=True,
     )
 
@@ -599,24 +611,32 @@ def await_rollout(step: Step, at: Site) -> str:
     Raises Held where all is well but old pods go on (a Job of a CronJob), or have to be replaced
     by hand.
     """
+    from .inventory import by_hand
+
+    began = time.monotonic()
     for goes_on in ticks(at, at.timeout):
         try:
-            state = rollout(current(step.subject, at))
+            item = current(step.subject, at)
         except NotFound:  # deleted, and its pods with it
             return ""
+        state = rollout(item)
         if state.failed:
             return state.message
+        todo = by_hand(item, at.world())
         left = []
-        if state.ready or step.by_hand:
-            left = [pod for pod in of_workload(step.subject, at) if uses(pod, step)]
+        if state.ready or todo:
+            left = [pod for pod in of_workload(item, at) if uses(pod, step)]
             if state.ready and not left:
                 return ""
-            if left and step.by_hand:
-                raise Held(f"its pods are replaced by hand: {'; '.join(step.by_hand)}")
+            if left and todo:
+                raise Held(f"its pods are replaced by hand: {'; '.join(todo)}")
         if not goes_on:
             if not state.ready:
                 return state.message
             raise Held(f"pod/{left[0]['metadata']['name']} uses it and has not ended yet")
+        if time.monotonic() - began > QUIET:
+            why = state.message or f"pod/{left[0]['metadata']['name']} has not ended yet"
+            at.api.say(f"waiting for {step.subject.resource}: {why}")
     raise AssertionError
 
 
@@ -625,40 +645,44 @@ def uses(pod: Object, step: Step) -> bool:
     return any(ref.name in secrets_of(pod) for ref in step.secrets)
 
 
-def of_workload(subject: Subject, at: Site) -> Iterator[Object]:
+def of_workload(workload: Object, at: Site) -> Iterator[Object]:
     """The pods of a workload that have not ended, also those on their way out. Raises Held."""
-    from .live import ClusterWorld
-
-    world = ClusterWorld(at.api, at.env)
-    for pod in pods(subject.namespace, at):
+    world = at.world()
+    namespace, uid = workload["metadata"].get("namespace", ""), workload["metadata"]["uid"]
+    for pod in pods(namespace, world, selector(workload)):
         item: Object | None = pod
         for _ in range(5):
             reference = controller_of(item) if item else None
             if reference is None:
                 break
-            if reference.get("uid") == subject.uid:
+            if reference.get("uid") == uid:
                 yield pod
                 break
+            kind, version = reference["kind"], reference.get("apiVersion", "")
             try:
-                item = world.get(
-                    reference["kind"],
-                    subject.namespace,
-                    reference["name"],
-                    reference.get("apiVersion", ""),
-                )
+                item = world.get(kind, namespace, reference["name"], version)
             except Unseen:  # who made it is not known: it may be ours
                 yield pod
                 break
 
 
+def selector(workload: Object) -> list[tuple[str, str]]:
+    """The query for the pods that a workload may have, where its type tells by which labels."""
+    if workload["kind"] == "CronJob" or not is_built_in(workload):
+        return []
+    labels = workload["spec"].get("selector") or {}
+    if workload["kind"] != "ReplicationController":
+        labels = labels.get("matchLabels") or {}
+    words = ",".join(f"{key}={value}" for key, value in labels.items())
+    return [("labelSelector", words)] if words else []
+
+
 def patch_of(subject: Subject, at: Site) -> Entry | None:
     """The last change to a workload's template that stands in the journal."""
-    found = [
-        entry
-        for entry in at.journal.standing()
-        if entry.step.get("action") == PATCH and entry.step.get("uid") == subject.uid
-    ]
-    return found[-1] if found else None
+    for entry in reversed(at.journal.standing()):
+        if entry.step.get("action") == PATCH and entry.step.get("uid") == subject.uid:
+            return entry
+    return None
 
 
 def take_back_patch(step: Step, entry: Entry, at: Site) -> str:
@@ -688,7 +712,7 @@ def delete_stuck(step: Step, at: Site) -> None:
     from .writes import delete as delete_object
 
     with suppress(Held, ApiError):
-        for pod in of_workload(step.subject, at):
+        for pod in of_workload(current(step.subject, at), at):
             if not uses(pod, step) and not is_ready(pod):
                 delete_object(at.api, pod)
 
@@ -702,7 +726,7 @@ def verify(step: Step, at: Site) -> str:
 
     checked = 0
     unseen = ""
-    for pod in of_workload(step.subject, at):
+    for pod in of_workload(current(step.subject, at), at):
         if checked == PODS or unseen:
             break
         if pod["metadata"].get("deletionTimestamp") or not has_token(pod):

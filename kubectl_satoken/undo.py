@@ -30,10 +30,11 @@ from .changes import Change, Moved
 from .cluster import path_of
 from .consumers import name_in
 from .errors import AlreadyExists, Conflict, Forbidden, NotFound, SatokenError
+from .fixes import satoken
 from .inventory import MARKED_ANNOTATION, formerly_used, remembered
 from .journal import UNDONE, Journal
 from .plan import DELETE, INVALIDATE, PATCH, UNLIST, Step, Subject
-from .token_secrets import INVALID_SINCE_LABEL
+from .token_secrets import INVALID_SINCE_LABEL, is_empty
 from .world import KINDS, Kind, Object, Ref
 
 FILLED = 60.0  # seconds in which kube-controller-manager fills a token Secret
@@ -116,38 +117,65 @@ def marks_on(secret: Object) -> tuple[Change, ...]:
 
 
 def undo(backs: Sequence[Back], at: Site) -> Iterator[Event]:
-    """Takes steps back, in the order in which they are given. Raises Stopped."""
+    """Takes steps back, in the order in which they are given.
+
+    A Secret that cannot be brought back stops it, since no pod must get it then; of the others each
+    is tried. Raises Stopped, for the first that failed.
+    """
+    failed: Stopped | None = None
     for back in backs:
         step = back.step
         yield Event(step, BEGUN)
         try:
-            said = undo_one(back, at)
+            said = undo_one(back, backs, at)
         except Moved as error:
-            raise Stopped(
+            stopped = Stopped(
                 step,
                 f"{step.subject.resource}: {error}: somebody else has changed it since, so it is "
                 "left as it is",
                 "put that place right by hand, then do the same again",
-            ) from error
-        except Stopped:
-            raise
+            )
+        except Unready as error:
+            stopped = Stopped(step, f"{step.subject.resource} does not get ready again: {error}")
+            done(back, at)
         except SatokenError as error:
-            raise Stopped(
+            stopped = Stopped(
                 step, f"undo {step.action} of {step.subject.resource}: {error.message}", error.hint
-            ) from error
-        if back.number is not None:
-            at.journal.mark(back.number, UNDONE)
-        yield Event(step, BACK, said)
+            )
+        else:
+            done(back, at)
+            yield Event(step, BACK, said)
+            continue
+        if step.action in (DELETE, INVALIDATE):
+            raise stopped
+        failed = failed or stopped
+    if failed is not None:
+        raise failed
 
 
-def undo_one(back: Back, at: Site) -> str:
-    """Takes one step back; returns a word for a person."""
+def done(back: Back, at: Site) -> None:
+    """Notes that a step was taken back."""
+    if back.number is not None:
+        at.journal.mark(back.number, UNDONE)
+
+
+class Unready(Exception):
+    """Why the pods of a template that is as it was before are not ready."""
+
+
+def undo_one(back: Back, backs: Sequence[Back], at: Site) -> str:
+    """Takes one step back; returns a word for a person. Raises Moved, Unready and SatokenError."""
     step = back.step
     if step.action in (DELETE, INVALIDATE):
         same, said = ensure_secret(step.subject, back.manifest, at)
         if same and step.action == INVALIDATE:
             restore(step, at)
-            await_accepted(step.subject, at)
+        refused = await_accepted(step.subject, at)
+        if not refused:
+            return said
+        said = f"the API server does not take its token: {refused}"
+        if any({*one.step.secrets} & {*step.secrets} for one in backs if one.step.action == PATCH):
+            raise SatokenError(said)
         return said
     try:
         restore(step, at)
@@ -156,9 +184,7 @@ def undo_one(back: Back, at: Site) -> str:
     if step.action == PATCH:
         failed = await_ready(step.subject, at)
         if failed:
-            raise Stopped(
-                step, f"{step.subject.resource} does not get ready with its Secret: {failed}"
-            )
+            raise Unready(failed)
     return ""
 
 
@@ -188,29 +214,25 @@ def ensure_secret(subject: Subject, manifest: Object | None, at: Site) -> tuple[
                 raise
             at.sleep(backoff(attempt))
     await_filled(subject, at)
-    await_accepted(subject, at)
     return False, said
 
 
 def await_filled(subject: Subject, at: Site) -> None:
     """Waits until the token controller has filled a Secret. Raises SatokenError."""
-    from .live import ClusterWorld
-    from .token_secrets import is_empty
-
     for _ in ticks(at, FILLED):
-        secret = ClusterWorld(at.api, at.env).get("Secret", subject.namespace, subject.name)
+        secret = at.world().get("Secret", subject.namespace, subject.name)
         if secret is not None and not is_empty(secret):
             return
+    why = satoken(at.world(), subject.namespace, "doctor", f"secret/{subject.name}")
     raise SatokenError(
-        f"secret/{subject.name} is not filled by kube-controller-manager",
-        f"why: kubectl satoken doctor secret/{subject.name} -n {subject.namespace}",
+        f"secret/{subject.name} is not filled by kube-controller-manager", f"why: {why}"
     )
 
 
-def await_accepted(subject: Subject, at: Site) -> None:
-    """Waits until the API server takes the token of a Secret again, where that can be asked.
+def await_accepted(subject: Subject, at: Site) -> str:
+    """Waits until the API server takes the token of a Secret again; returns why it does not.
 
-    Before that no pod must be given it. Raises SatokenError.
+    Nothing where it may not be asked. Raises SatokenError.
     """
     from copy import copy
 
@@ -223,12 +245,10 @@ def await_accepted(subject: Subject, at: Site) -> None:
     for _ in ticks(at, SETTLE):
         try:
             given = from_secret(api, subject.name)
-            if given.token is None:
-                return
-            verdict = review(api, given.token)
+            verdict = review(api, given.token) if given.token else {"authenticated": True}
         except Forbidden:
-            return
+            return ""
         if verdict["authenticated"]:
-            return
-        error = verdict["error"]
-    raise SatokenError(f"the API server does not take the token of secret/{subject.name}: {error}")
+            return ""
+        error = str(verdict["error"] or "unauthorized")
+    return error

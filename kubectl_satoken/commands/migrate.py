@@ -167,6 +167,8 @@ def run(args: argparse.Namespace, env: Env) -> int:
         return ExitStatus.OK
     if args.apply and args.undo:
         raise UsageError("--apply and --undo exclude each other")
+    if args.undo and args.selector:
+        raise UsageError("--undo takes names or a namespace, and no -l: a Secret may be gone")
     if args.apply and args.stage == "inventory":
         raise UsageError("--stage inventory changes nothing, so there is nothing to --apply")
     if (args.apply or args.undo) and args.output == "yaml":
@@ -272,14 +274,15 @@ class Job:
     def status(self, events: "Iterable[Event]") -> int:
         """1 where something needs a person, 0 where all is done or only has to wait."""
         from ..apply import HELD
+        from ..plan import WAIT
 
-        held = [event for event in events if event.state == HELD]
-        if any(event.step.blocked for event in held):
-            return ExitStatus.FINDINGS
-        waiting = {
-            ref for event in held if event.step.action == "wait" for ref in event.step.secrets
-        }
-        if any(not waiting.issuperset(event.step.secrets) for event in held):
+        # what comes first for a Secret holds back the rest
+        first: dict[Ref, Event] = {}
+        for event in events:
+            if event.state == HELD:
+                for ref in event.step.secrets:
+                    first.setdefault(ref, event)
+        if any(one.step.blocked or one.step.action != WAIT for one in first.values()):
             return ExitStatus.FINDINGS
         return ExitStatus.OK
 
@@ -391,7 +394,8 @@ class Job:
         from ..apply import Site
 
         timeout = seconds_of(self.args.timeout, "--timeout")
-        return Site(self.api, self.env, journal, self.grace, timeout=timeout)
+        flags = self.world.flags
+        return Site(self.api, self.env, journal, self.grace, timeout=timeout, flags=flags)
 
     # --- taking it back
 
