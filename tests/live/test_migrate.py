@@ -536,3 +536,200 @@ def test_no_output_holds_a_token(town: Town) -> None:
     for path in Path(town.stage.environ["HOME"]).rglob("*.jsonl"):
         assert "eyJ" not in path.read_text()
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+# --- one by one -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stage(cluster: Cluster, tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(cluster, tmp_path)
+    stage.open()
+    yield stage
+    stage.close()
+
+
+WEB = "\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web}\n"
+
+
+def set_out(stage: Stage, *manifests: str, secrets: tuple[str, ...] = ("web-token",)) -> None:
+    """Makes the account web with its token Secrets, and then the rest."""
+    create(stage, "---".join([WEB, *map(secret_of, secrets)]))
+    for name in secrets:
+        stage.until(f"kubectl -n $NS get secret {name} -o yaml | grep -q token:")
+    if manifests:
+        create(stage, "---".join(manifests))
+
+
+def apply(stage: Stage, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Migrates all, without waiting for days."""
+    return migrate(stage, "--grace=0s", "--apply", "--yes", "--timeout=60s", *words)
+
+
+def is_there(stage: Stage, name: str = "web-token") -> bool:
+    return stage.shell(f"kubectl -n $NS get secret {name}", check=False).returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["Pod", "Job"])
+def test_the_commands_for_what_cannot_be_changed_replace_it(kind: str, stage: Stage) -> None:
+    set_out(stage, template(mounting("web-token"), kind=kind))
+    with pods_run(stage):
+        plan = json.loads(migrate(stage, "-o", "json").stdout)
+        [step] = [one for one in plan["steps"] if one["action"] == "patch"]
+        text = migrate(stage).stdout
+        for command in step["byHand"]:
+            for line in command.splitlines():
+                assert line.strip() in text
+            stage.shell(command)
+        assert not uses(stage.get(f"{kind.lower()}/web"), "web-token")
+        done = apply(stage)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not is_there(stage)
+
+
+@pytest.mark.parametrize("kind", ["ReplicaSet", "ReplicationController"])
+def test_pods_that_do_not_follow_their_template_are_replaced_by_hand(
+    kind: str, stage: Stage
+) -> None:
+    set_out(stage, template(mounting("web-token"), kind=kind))
+    stage.until("kubectl -n $NS get pods -o name | grep -q pod/")
+    with pods_run(stage):
+        resource = f"{kind.lower()}/web"
+        ready = "jsonpath={.status.readyReplicas}=1"
+        stage.until(f"kubectl -n $NS wait {resource} --for={ready} --timeout=2s")
+        held = apply(stage)
+        assert held.returncode == 1, held.stderr
+        command = "kubectl -n $NS delete pod -l app=web".replace("$NS", stage.namespace)
+        assert f"its pods are replaced by hand: {command}" in held.stdout
+        assert is_there(stage)
+        stage.shell(command)
+        stage.until(f"kubectl -n $NS wait {resource} --for={ready} --timeout=2s")
+        done = apply(stage)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not is_there(stage)
+
+
+def test_an_account_that_was_made_anew_takes_its_users_along(stage: Stage) -> None:
+    # a finalizer keeps the Secret that the token controller deletes
+    set_out(stage, template(mounting("web-token")))
+    stage.shell(
+        "kubectl -n $NS patch secret web-token --type=merge "
+        """-p '{"metadata":{"finalizers":["example.org/keep"]}}'"""
+    )
+    with pods_run(stage):
+        stage.until("kubectl -n $NS rollout status deployment/web --timeout=2s")
+        stage.shell("kubectl -n $NS delete serviceaccount web")
+        stage.until("kubectl -n $NS get secret web-token -o yaml | grep -q deletionTimestamp")
+        create(stage, WEB)
+        done = apply(stage)
+    stage.shell(
+        "kubectl -n $NS patch secret web-token --type=merge "
+        """-p '{"metadata":{"finalizers":null}}'"""
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "left alone  secret/web-token: it is being deleted" in done.stdout
+    assert not uses(stage.get("deployment/web"), "web-token")
+
+
+def test_the_patches_of_o_yaml_do_what_apply_does(stage: Stage) -> None:
+    specs = {
+        "one": mounting("web-token", ", defaultMode: 0400"),
+        "two": mounting("web-token", path="/var/run/secrets/kubernetes.io/serviceaccount"),
+        "three": f"imagePullSecrets: [{{name: web-token}}, {{name: x}}], {with_env('env: []')}",
+        "four": with_env(f"env: [{{name: A, value: b}}, {key('web-token', 'ca.crt')}]"),
+        "five": PROJECTED.replace("projected, items", "web-token, items"),
+    }
+    manifests = [template(spec, name=name) for name, spec in specs.items()]
+    zero = [one.replace("replicas: 1", "replicas: 0") for one in manifests]
+    set_out(stage, *zero, template(mounting("web-token"), kind="CronJob", name="six"))
+    names = [f"deployment/{name}" for name in specs] + ["cronjob/six"]
+    patches = list(yaml.safe_load_all(migrate(stage, "-o", "yaml").stdout))
+    assert len(patches) == len(names)
+    before = {name: stage.get(name)["spec"] for name in names}
+    for patch in patches:
+        file = Path(stage.environ["WORK"]) / "patch.yaml"
+        file.write_text(yaml.safe_dump(patch))
+        name = f"{patch['kind'].lower()}/{patch['metadata']['name']}"
+        stage.shell(f"kubectl -n $NS patch {name} --patch-file={file}")
+    patched = {name: stage.get(name)["spec"] for name in names}
+    assert not any(uses({"spec": spec}, "web-token") for spec in patched.values())
+    for name, spec in before.items():
+        body = json.dumps({"spec": spec})
+        stage.shell(f"kubectl -n $NS patch {name} --type=merge -p '{body}'")
+    assert {name: stage.get(name)["spec"] for name in names} == before
+    done = apply(stage, "--stage=patch")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {name: stage.get(name)["spec"] for name in names} == patched
+
+
+def test_whose_tokens_can_be_said(stage: Stage) -> None:
+    set_out(
+        stage,
+        template(mounting("a")).replace("replicas: 1", "replicas: 0"),
+        "\napiVersion: v1\nkind: Secret\nmetadata: {name: login}\n",
+        template(f"containers: [{SLEEP}]", name="none").replace("replicas: 1", "replicas: 0"),
+        secrets=("a", "b"),
+    )
+    stage.shell("kubectl -n $NS label secret b team=red")
+
+    def names(*words: str) -> list[str]:
+        done = migrate(stage, "-o", "json", *words)
+        assert done.returncode == 0, done.stderr
+        return [one["name"] for one in json.loads(done.stdout)["secrets"]]
+
+    assert names() == names("sa/web") == names("secret", "a", "b") == ["a", "b"]
+    assert names("deploy/web") == ["a"]
+    assert names("secret/b") == names("-l", "team=red") == ["b"]
+    assert names("-l", "team=blue") == names("sa/default") == []
+    for words, status, error in (
+        (("secret/login",), 2, "error: secret/login is no token Secret, but of type Opaque"),
+        (("deploy/none",), 2, "error: deployment/none uses no Secret"),
+        (("secret/gone",), 3, 'error: secrets "gone" not found'),
+        (("deploy/gone",), 3, 'error: deployments.apps "gone" not found'),
+        (("robot/x",), 2, 'error: the server doesn\'t have a resource type "robot"'),
+    ):
+        done = migrate(stage, *words)
+        assert (done.returncode, done.stdout) == (status, ""), words
+        assert done.stderr.splitlines()[0] == error
+    empty = migrate(stage, "-l", "team=blue")
+    assert empty.stderr == f"No legacy token Secrets found in {stage.namespace} namespace.\n"
+
+
+def test_all_namespaces_at_once(cluster: Cluster, stage: Stage, tmp_path: Path) -> None:
+    other = Stage(cluster, tmp_path)
+    other.open()
+    try:
+        for one in (stage, other):
+            set_out(one, template(mounting("web-token")).replace("replicas: 1", "replicas: 0"))
+            one.shell(f"kubectl -n $NS label secret web-token town={stage.namespace}")
+        ours = ("-A", "-l", f"town={stage.namespace}")
+        text = stage.satoken("migrate", *ours).stdout
+        for one in (stage, other):
+            assert re.search(rf"^{one.namespace} +web-token +web ", text, re.MULTILINE)
+            assert f"patch deployment/web -n {one.namespace}:" in text
+        done = stage.satoken("migrate", *ours, "--stage=patch", "--apply", "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        for one in (stage, other):
+            assert not uses(one.get("deployment/web"), "web-token")
+        for one in (stage, other):
+            back = migrate(one, "--undo", "--yes")
+            assert back.returncode == 0, back.stdout + back.stderr
+            assert uses(one.get("deployment/web"), "web-token")
+    finally:
+        other.close()
+
+
+def test_the_audit_log_names_who_is_outside(stage: Stage) -> None:
+    set_out(stage)
+    token = "$(kubectl -n $NS get secret web-token -o jsonpath='{.data.token}' | base64 -d)"
+    server, ca = stage.cluster.server, stage.cluster.ca
+    curl = f'curl -sf --cacert {ca} -A backup/1.2 -H "Authorization: Bearer {token}"'
+    stage.shell(f"{curl} {server}/version")
+    log = stage.cluster.audit_log
+    stage.until(f"grep -q backup/1.2 {log}")
+    done = migrate(stage, "--grace=0s", f"--audit-log={log}")
+    assert re.search(r"used +secret/web-token by 127\.0\.0\.1 \(backup/1\.2\)", done.stdout)
+    found = json.loads(migrate(stage, f"--audit-log={log}", "-o", "json").stdout)
+    jsonschema.Draft202012Validator(SCHEMA).validate(found)
+    assert [one["agent"] for one in found["auditLog"]["users"]] == ["backup/1.2"]
+    assert "eyJ" not in done.stdout
