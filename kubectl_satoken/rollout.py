@@ -83,7 +83,8 @@ def of_stateful_set(workload: Object) -> Rollout:
         return waits(f"{number(workload, 'readyReplicas')} of {replicas} pods are ready")
     strategy = workload["spec"].get("updateStrategy") or {}
     partition = int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
-    if partition:
+    # with OnDelete the current revision never becomes that of the update
+    if partition or strategy.get("type") == "OnDelete":
         if number(workload, "updatedReplicas") < replicas - partition:
             return waits(f"{number(workload, 'updatedReplicas')} of {replicas} pods are new")
     elif status.get("updateRevision") != status.get("currentRevision"):

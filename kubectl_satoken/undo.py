@@ -31,7 +31,7 @@ from .cluster import path_of
 from .consumers import name_in
 from .errors import AlreadyExists, Conflict, Forbidden, NotFound, SatokenError
 from .fixes import satoken
-from .inventory import MARKED_ANNOTATION, formerly_used, remembered
+from .inventory import MARKED_ANNOTATION, by_hand, formerly_used, remembered
 from .journal import UNDONE, Journal
 from .plan import DELETE, INVALIDATE, PATCH, UNLIST, Step, Subject
 from .token_secrets import INVALID_SINCE_LABEL, is_empty
@@ -181,10 +181,14 @@ def undo_one(back: Back, backs: Sequence[Back], at: Site) -> str:
         restore(step, at)
     except (NotFound, Gone) as error:
         return f"nothing to take back: {error}"
-    if step.action == PATCH:
-        failed = await_ready(step.subject, at)
-        if failed:
-            raise Unready(failed)
+    if step.action != PATCH:
+        return ""
+    todo = by_hand(current(step.subject, at), at.world())
+    if todo:
+        return f"its pods are replaced by hand: {'; '.join(todo)}"
+    failed = await_ready(step.subject, at)
+    if failed:
+        raise Unready(failed)
     return ""
 
 

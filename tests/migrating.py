@@ -486,7 +486,10 @@ OF_SERVER = (
     "satoken/invalid-since",
     "kubernetes.io/legacy-token-last-used",
 )
-KINDS = ("api/v1 serviceaccounts secrets", "apis/apps/v1 deployments statefulsets daemonsets")
+KINDS = (
+    "api/v1 serviceaccounts secrets",
+    "apis/apps/v1 deployments statefulsets daemonsets replicasets",
+)
 
 
 def state(stage: Stage, more: tuple[str, ...] = ()) -> Any:
@@ -499,7 +502,7 @@ def state(stage: Stage, more: tuple[str, ...] = ()) -> Any:
             path = f"/{root}/namespaces/{stage.namespace}/{plural}"
             for item in api.request("GET", path)["items"]:
                 name = item["metadata"]["name"]
-                if name != "default":
+                if name != "default" and "ownerReferences" not in item["metadata"]:
                     found[f"{plural}/{name}"] = without_own(item)
     return found
 

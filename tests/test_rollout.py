@@ -75,6 +75,16 @@ def test_one_that_is_scaled_to_zero_is_ready() -> None:
             "",
         ),
         (
+            {**DONE, "updateRevision": "b", "currentRevision": "a"},
+            {"updateStrategy": {"type": "OnDelete"}},
+            "",
+        ),
+        (
+            {**DONE, "updatedReplicas": 2},
+            {"updateStrategy": {"type": "OnDelete"}},
+            "2 of 3 pods are new",
+        ),
+        (
             {**DONE, "updatedReplicas": 0},
             {"updateStrategy": {"rollingUpdate": {"partition": 2}}},
             "0 of 3 pods are new",

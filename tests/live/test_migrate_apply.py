@@ -223,6 +223,37 @@ def test_one_that_is_not_ready_is_not_touched(stage: Stage) -> None:
         assert versions(stage) == before
 
 
+@pytest.mark.parametrize("kind", ["StatefulSet", "ReplicaSet"])
+def test_pods_that_are_replaced_by_hand_are_waited_for_by_another_run(
+    stage: Stage, kind: str
+) -> None:
+    more = "updateStrategy: {type: OnDelete}," if kind == "StatefulSet" else ""
+    set_out(stage, secret(), workload(kind=kind, replicas=2, more=more))
+    whom = f"{kind.lower()}/web"
+    with pods_run(stage) as watch:
+        rolled_out(stage, whom)
+        before = state(stage)
+        watch.start()
+        held = migrate(stage, "sa/web", *APPLY, status=1)
+        found = re.search(r"its pods are replaced by hand: (.*)", held.stdout)
+        assert found, held.stdout
+        assert INVALID not in token_secret(stage).get("labels", {})
+        again = migrate(stage, "sa/web", *APPLY, status=1)
+        assert found[0] in again.stdout, "and is not taken back for that"
+        assert state(stage)["secrets/web-token"] == before["secrets/web-token"]
+        stage.shell(found[1])
+        migrate(stage, "sa/web", *APPLY)
+        assert "secrets/web-token" not in state(stage)
+        undone = migrate(stage, "sa/web", *UNDO)
+        assert state(stage) == before
+        found = re.search(r"its pods are replaced by hand: (.*)", undone.stdout)
+        assert found, undone.stdout
+        stage.shell(found[1])
+        rolled_out(stage, whom)
+    assert watch.asked["legacy"]
+    assert watch.asked["bound"]
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 POLICY = """
@@ -509,7 +540,7 @@ def test_a_job_that_still_runs_keeps_its_token(stage: Stage) -> None:
         stage.shell("kubectl -n $NS create job tonight --from=cronjob/nightly")
         stage.until("kubectl -n $NS get pods -l app=nightly -o name | grep -q pod/")
         watch.start()
-        done = migrate(stage, "sa/web", *APPLY, "--timeout", "2s")
+        done = migrate(stage, "sa/web", *APPLY, "--timeout", "2s", status=1)
         assert "uses it and has not ended yet" in done.stdout
         assert INVALID not in token_secret(stage).get("labels", {})
         stage.shell("kubectl -n $NS delete job tonight --wait=true")
