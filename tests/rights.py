@@ -11,12 +11,13 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
 from tests.cluster import Cluster, start
-from tests.scenarios import Scenario, Stage, scenarios, template
+from tests.migrating import pods_run
+from tests.scenarios import TOKEN_SECRET, Scenario, Stage, scenarios, template
 from tests.scenarios.kubelet import CSI_WORDS, on_node, says
 
 ROOT = Path(__file__).parent.parent
@@ -37,7 +38,8 @@ class Part(NamedTuple):
 
     ``given`` are manifests that are there before, or ``faults`` names of scenarios: then the lines
     are run for each of them, about its ``$TARGET``, and ``after`` at the end. ``$NS`` is the
-    namespace.
+    namespace. With ``pods`` they get ready, but for those whose template was changed when they are
+    called stuck.
     """
 
     text: str
@@ -45,6 +47,7 @@ class Part(NamedTuple):
     given: str = ""
     faults: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    pods: bool = False
 
 
 def atoms(cluster: Cluster, user: str) -> dict[Atom, set[int]]:
@@ -136,6 +139,39 @@ metadata: {{name: gone-too}}
 roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: veiw}}
 subjects: [{{kind: ServiceAccount, name: web}}]
 """
+
+MOUNTING = (
+    "serviceAccountName: web, volumes: [{name: t, secret: {secretName: web-token}}], "
+    "containers: [{name: app, image: app, volumeMounts: [{name: t, mountPath: /t}]}]"
+)
+WEB_TOKEN = f"""
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: web}}
+secrets: [{{name: web-token}}]
+---{TOKEN_SECRET}"""
+STUCK = MOUNTING.replace("web-token", "stuck-token")
+LEGACY = "---".join(
+    (
+        WEB_TOKEN,
+        TOKEN_SECRET.replace("web-token", "stuck-token"),
+        template(MOUNTING),
+        template(MOUNTING, kind="DaemonSet", name="every"),
+        template(MOUNTING, kind="CronJob", name="nightly"),
+        template(MOUNTING, kind="StatefulSet", name="db"),
+        template(STUCK, kind="StatefulSet", name="stuck"),
+        template(MOUNTING, kind="ReplicaSet", name="rs").replace("replicas: 1", "replicas: 0"),
+        template(MOUNTING, kind="ReplicationController", name="rc").replace(
+            "{selector: {app: rc}", "{replicas: 0, selector: {app: rc}"
+        ),
+        f"""
+apiVersion: v1
+kind: PodTemplate
+metadata: {{name: shape}}
+template: {{metadata: {{labels: {{app: shape}}}}, spec: {{{MOUNTING}}}}}
+""",
+    )
+)
 
 OTHER_TYPES = "statefulset daemonset job cronjob replicaset replicationcontroller"
 
@@ -233,7 +269,41 @@ token is refused, and lists them (--list).
     ),
 }
 
-BESIDES = {"mint-revocable": "mint"}
+PARTS |= {
+    "migrate": Part(
+        """
+What migrate reads, without --apply: the token Secrets (never their values), and all that may use
+one. Of custom resources that make pods add their types, with the verb list; what is missing is
+listed as not seen, and no Secret is deleted then.
+""",
+        (
+            "kubectl satoken migrate",
+            "kubectl satoken migrate deploy/web -o json",
+            "kubectl satoken migrate sa/web",
+            "kubectl satoken migrate secret/web-token",
+            f"for type in {OTHER_TYPES} pod podtemplate; do "
+            "kubectl satoken migrate $type/none; done",
+        ),
+        LEGACY,
+        pods=True,
+    ),
+    "migrate-apply": Part(
+        """
+What migrate --apply and --undo need besides: they change templates and accounts, mark Secrets and
+delete them, and make one again; they ask for a token of each account, and whether it is taken. Bind
+it in the namespaces that are migrated.
+""",
+        (
+            "kubectl satoken migrate secret/stuck-token --apply --yes --grace=0s --timeout=5s",
+            "kubectl satoken migrate secret/web-token --apply --yes --grace=0s --timeout=60s",
+            "kubectl satoken migrate secret/web-token --undo --yes",
+        ),
+        LEGACY,
+        pods=True,
+    ),
+}
+
+BESIDES = {"mint-revocable": "mint", "migrate-apply": "migrate"}
 EVERYTHING = """
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -250,6 +320,11 @@ def play(part: Part, stage: Stage, user: str) -> list[str]:
     if part.given:
         stage.kubectl("-n", stage.namespace, "apply", "-f", "-", stdin=part.given)
         stage.until("kubectl -n $NS get pods -l app=web -o name | grep -q pod/")
+    if part.pods:
+        with pods_run(stage, never=is_stuck):
+            for name in ("deployment/web", "statefulset/db", "statefulset/stuck"):
+                stage.until(f"kubectl -n $NS rollout status {name} --timeout=2s")
+            return run(part.lines, stage, user)
     if not part.faults:
         return run(part.lines, stage, user)
     known = {one.name: one for one in (*scenarios("live"), CLAIMED)}
@@ -264,6 +339,12 @@ def play(part: Part, stage: Stage, user: str) -> list[str]:
                 own.shell(line, check=False)
             own.close()
     return said + run(part.after, stage, user)
+
+
+def is_stuck(pod: Any) -> bool:
+    """Whether a pod is of the changed template of what is called stuck."""
+    stuck = pod["metadata"]["labels"].get("app") == "stuck"
+    return stuck and not any("secret" in volume for volume in pod["spec"]["volumes"])
 
 
 def build(scenario: Scenario, stage: Stage) -> str:
