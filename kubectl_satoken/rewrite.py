@@ -159,13 +159,16 @@ class Document:
         self.line = line
         self.text = text
         self.value: Any = None
+        self.root: Any = None
 
     def place(self, path: str = "", item: Object | None = None) -> Place:
         """Where a field is, or as much of the way to it as there is."""
         from .positions import parts, walk
         from .yaml_edit import compose
 
-        key, _, _ = walk(compose(self.text), parts(path))
+        if self.root is None:
+            self.root = compose(self.text)
+        key, _, _ = walk(self.root, parts(path))
         line = self.line + int(key.start_mark.line)
         name = item["metadata"].get("name") if item else None
         return Place(self.file, line, f"{item['kind'].lower()}/{name}" if item and name else "")

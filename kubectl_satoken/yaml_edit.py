@@ -1,19 +1,20 @@
 """Edits of YAML and JSON that keep the text as it is: comments, order, quotes, indentation.
 
-The text is not written anew from what was read. The first place where it differs from what is
-wanted is put right, it is read again, and so on until it says what is wanted; so whatever an edit
-does not touch stays as it is to the byte, and a result that says anything else is none.
+The text is not written anew from what was read. The places where it differs from what is wanted are
+put right, it is read again, and so on until it says what is wanted; so whatever an edit does not
+touch stays as it is to the byte, and a result that says anything else is none.
 """
 
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from .manifests import text_loader
 
-# More edits than any conversion needs: what goes on for longer does not come to an end.
-MOST_EDITS = 1000
+# More rounds than any conversion needs: what goes on for longer does not come to an end.
+MOST_ROUNDS = 100
 
 
 class NotEditable(Exception):
@@ -82,80 +83,102 @@ def value_of(text: str) -> Any:
         raise not_yaml(error) from error
 
 
+class Style(NamedTuple):
+    """How a text is written: ``line_break``; by how much JSON is indented (0: it is on one line,
+    None: it is no JSON); whether lists are indented below their field."""
+
+    text: str
+    line_break: str
+    json_step: int | None
+    indented: bool
+
+
 def edited(text: str, wanted: Any) -> str:
     """A document that says what is wanted, else as it is. Raises NotEditable."""
     seen: set[str] = set()
-    while text not in seen and len(seen) < MOST_EDITS:
+    while text not in seen and len(seen) < MOST_ROUNDS:
         seen.add(text)
         try:
             value = value_of(text)
             if value == wanted:
                 return text
             root = compose(text)
-            edit = next(differences(text, root, value, wanted), None) if root else None
         except NotYaml:
             break
-        if edit is None:
+        if root is None:
             break
-        text = text[: edit.start] + edit.text + text[edit.end :]
+        at = len(text)
+        for edit in sorted(differences(style_of(text, root), root, value, wanted), reverse=True):
+            if edit.end <= at:  # else it is for the next round
+                text = text[: edit.start] + edit.text + text[edit.end :]
+                at = edit.start
     raise NotEditable("anchors or another unusual style of YAML")
 
 
 # --- where a text differs from what is wanted -----------------------------------------------------
 
 
-def differences(text: str, node: Any, value: Any, wanted: Any) -> Iterator[Edit]:
-    """The edits that bring a node nearer to what is wanted; the first alone is for this text.
+def differences(style: Style, node: Any, value: Any, wanted: Any) -> Iterator[Edit]:
+    """The edits that bring a node nearer to what is wanted, of each map and list at most one.
 
     ``value`` is what the node says.
     """
     if value == wanted:
         return
     if isinstance(value, dict) and isinstance(wanted, dict):
-        yield from in_mapping(text, node, value, wanted)
+        yield from in_mapping(style, node, value, wanted)
     elif isinstance(value, list) and isinstance(wanted, list):
-        yield from in_sequence(text, node, value, wanted)
+        yield from in_sequence(style, node, value, wanted)
     else:
-        yield Edit(node.start_mark.index, end_of(node), rendered(text, node, wanted))
+        yield Edit(node.start_mark.index, end_of(node), rendered(style, node, wanted))
 
 
 def in_mapping(
-    text: str, node: Any, value: dict[str, Any], wanted: dict[str, Any]
+    style: Style, node: Any, value: dict[str, Any], wanted: dict[str, Any]
 ) -> Iterator[Edit]:
     """The edits of a map: a field that goes gives its place to one that comes."""
     new = [key for key in wanted if key not in value]
+    gone = []
     for index, (key, inner) in enumerate(node.value):
-        if key.value not in value:
-            continue  # merged (<<), or no word: what is not right in the end is told then
-        if key.value in wanted:
-            yield from differences(text, inner, value[key.value], wanted[key.value])
-        elif new:
-            pair = {new[0]: wanted[new[0]]}
-            yield Edit(key.start_mark.index, end_of(inner), rendered(text, node, pair, key))
-        else:
-            yield without(text, node, index, [(one, end_of(last)) for one, last in node.value])
-    if new:
+        # what is merged (<<), or no word, is not looked at: what is not right in the end is told
+        if key.value in value and key.value in wanted:
+            yield from differences(style, inner, value[key.value], wanted[key.value])
+        elif key.value in value:
+            gone.append(index)
+    if gone and new:
+        key, inner = node.value[gone[0]]
+        pair = {new[0]: wanted[new[0]]}
+        yield Edit(key.start_mark.index, end_of(inner), rendered(style, node, pair, key))
+    elif gone:
+        parts = [(key, end_of(inner)) for key, inner in node.value]
+        yield without(style.text, node, gone[0], parts)
+    elif new:
         raise NotEditable(f"a field {new[0]} that nothing gives its place to")
 
 
-def in_sequence(text: str, node: Any, value: list[Any], wanted: list[Any]) -> Iterator[Edit]:
+def in_sequence(style: Style, node: Any, value: list[Any], wanted: list[Any]) -> Iterator[Edit]:
     """The edits of a list, whose entries are told apart by their names where they have any."""
     from difflib import SequenceMatcher
 
     matcher = SequenceMatcher(None, identities(value), identities(wanted), autojunk=False)
+    own: list[Edit] = []
     for what, start, end, first, last in matcher.get_opcodes():
         if what == "equal" or (what == "replace" and end - start == last - first):
             entries = zip(node.value[start:end], value[start:end], wanted[first:last], strict=True)
             for item, entry, other in entries:
-                yield from differences(text, item, entry, other)
+                yield from differences(style, item, entry, other)
         elif what == "delete":
-            yield without(text, node, start, [(item, end_of(item)) for item in node.value])
+            own.append(
+                without(style.text, node, start, [(item, end_of(item)) for item in node.value])
+            )
         elif what == "replace":
             item = node.value[start]
-            texts = [rendered(text, node, entry, item) for entry in wanted[first:last]]
-            yield Edit(item.start_mark.index, end_of(item), between(text, node).join(texts))
-        else:
+            texts = [rendered(style, node, entry, item) for entry in wanted[first:last]]
+            text = between(style, node).join(texts)
+            own.append(Edit(item.start_mark.index, end_of(item), text))
+        elif not own:
             raise NotEditable("an entry of a list that takes no other's place")
+    yield from own[:1]
 
 
 def identities(entries: list[Any]) -> list[str]:
@@ -197,18 +220,18 @@ def without(text: str, node: Any, index: int, parts: list[tuple[Any, int]]) -> E
     return Edit(start, end, "" if node.flow_style else "{}")
 
 
-def between(text: str, node: Any) -> str:
+def between(style: Style, node: Any) -> str:
     """What stands between two entries of a list."""
     if not node.flow_style:
-        return f"{line_break(text)}{' ' * node.start_mark.column}- "
+        return f"{style.line_break}{' ' * node.start_mark.column}- "
     if len(node.value) > 1:
-        return text[end_of(node.value[0]) : node.value[1].start_mark.index]
-    if "\n" in text[node.start_mark.index : node.end_mark.index]:
-        return f",{line_break(text)}{' ' * node.value[0].start_mark.column}"
+        return style.text[end_of(node.value[0]) : node.value[1].start_mark.index]
+    if "\n" in style.text[node.start_mark.index : node.end_mark.index]:
+        return f",{style.line_break}{' ' * node.value[0].start_mark.column}"
     return ", "
 
 
-def rendered(text: str, within: Any, value: Any, at: Any = None) -> str:
+def rendered(style: Style, within: Any, value: Any, at: Any = None) -> str:
     """A value as the text has others: in block style, in flow style, or as JSON.
 
     ``within`` is the node that it is for; ``at`` is what it takes the place of, if that is a part
@@ -216,71 +239,51 @@ def rendered(text: str, within: Any, value: Any, at: Any = None) -> str:
     """
     import yaml
 
-    at = at if at is not None else within
-    flow = within.flow_style if at is not within else bool(getattr(at, "flow_style", False))
-    as_field = at is not within and within.id == "mapping"
-    if flow and is_json(text):
-        lines = "\n" in text[within.start_mark.index : within.end_mark.index]
-        out = json.dumps(value, indent=step_of(text) if lines else None, ensure_ascii=False)
+    flow = bool(getattr(within, "flow_style", False))
+    as_field = at is not None and within.id == "mapping"
+    if flow and style.json_step is not None:
+        step = style.json_step
+        out = json.dumps(value, indent=step or None, ensure_ascii=False)
         if as_field:
-            out = out[1:-1].strip()
-            if lines:
-                out = out.replace("\n" + " " * step_of(text), "\n")
-        return laid_out(text, out, at)
-    dumper = indented_dumper() if is_indented(compose(text)) else yaml.SafeDumper
-    out = yaml.dump(
-        value,
-        Dumper=dumper,
-        default_flow_style=flow,
-        sort_keys=False,
-        width=float("inf"),
-        allow_unicode=True,
-    )
-    out = out.removesuffix("...\n").rstrip("\n")
-    if as_field and flow:
-        out = out[1:-1]
-    return laid_out(text, out, at)
+            out = out[1:-1].strip().replace("\n" + " " * step, "\n")
+    else:
+        out = yaml.dump(
+            value,
+            Dumper=indented_dumper() if style.indented else yaml.SafeDumper,
+            default_flow_style=flow,
+            sort_keys=False,
+            width=float("inf"),
+            allow_unicode=True,
+        )
+        out = out.removesuffix("...\n").rstrip("\n")
+        if as_field and flow:
+            out = out[1:-1]
+    column = (at or within).start_mark.column
+    return out.replace("\n", style.line_break + " " * column)
 
 
-def laid_out(text: str, out: str, at: Any) -> str:
-    """Lines at the column of the node whose place they take."""
-    return out.replace("\n", line_break(text) + " " * at.start_mark.column)
-
-
-def line_break(text: str) -> str:
-    """How the lines of a text end."""
-    return "\r\n" if "\r\n" in text else "\n"
-
-
-def is_json(text: str) -> bool:
-    """Whether a document is JSON."""
-    try:
+def style_of(text: str, root: Any) -> Style:
+    """How a text is written."""
+    step = None
+    with suppress(ValueError):
         json.loads(text)
-    except ValueError:
-        return False
-    return True
-
-
-def step_of(text: str) -> int:
-    """By how much JSON is indented: as its first line that is."""
-    for line in text.splitlines():
-        if line.startswith(" "):
-            return len(line) - len(line.lstrip(" "))
-    return 2
+        margins = (len(line) - len(line.lstrip(" ")) for line in text.splitlines())
+        step = next(filter(None, margins), 0)
+    return Style(text, "\r\n" if "\r\n" in text else "\n", step, is_indented(root))
 
 
 def is_indented(node: Any) -> bool:
     """Whether lists are indented below their field, by the first that is one."""
     stack = [node]
     while stack:
-        here = stack.pop(0)
+        here = stack.pop()
         if here.id == "mapping":
             for key, value in here.value:
                 if value.id == "sequence" and not value.flow_style and value.value:
                     return bool(value.start_mark.column > key.start_mark.column)
-                stack.append(value)
+            stack += [value for _, value in reversed(here.value)]
         elif here.id == "sequence":
-            stack += here.value
+            stack += reversed(here.value)
     return False
 
 
