@@ -70,17 +70,26 @@ class Worker(threading.Thread):
 
 
 class Readiness(Worker):
-    """Marks the pods of a namespace ready, but for those of which ``never`` is true."""
+    """Marks the pods of a namespace ready after a while, but for those of which ``never`` is true.
+
+    At once would be too kind: what does not wait for a rollout must be seen not to.
+    """
+
+    after = 0.7  # seconds
 
     def __init__(self, stage: Stage, never: Callable[[Any], bool] = lambda pod: False) -> None:
         super().__init__()
         self.api = stage.api()
         self.path = f"/api/v1/namespaces/{stage.namespace}/pods"
         self.never = never
+        self.seen: dict[str, float] = {}
 
     def once(self) -> None:
         for pod in self.api.request("GET", self.path)["items"]:
             if is_ready(pod) or pod["metadata"].get("deletionTimestamp") or self.never(pod):
+                continue
+            first = self.seen.setdefault(pod["metadata"]["uid"], time.monotonic())
+            if time.monotonic() - first < self.after:
                 continue
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             ready = [
@@ -115,6 +124,7 @@ class Watch(Worker):
         self.faults: list[str] = []
         self.asked: Counter[str] = Counter()
         self.kept: dict[str, str] = {}  # what was in the Secrets
+        self.audiences: list[str] = []  # of the API server, as it says
 
     def once(self) -> None:
         seen: Counter[str] = Counter()
@@ -179,9 +189,19 @@ class Watch(Worker):
         return self.kept.get(name, "none")
 
     def review(self, token: str) -> str:
-        """What a TokenReview says against a token; empty if nothing."""
-        body = {"spec": {"token": token}}
-        status = self.api.request("POST", REVIEWS, body)["status"]
+        """What a TokenReview says against a token; empty if nothing.
+
+        For another audience each time besides: an API server remembers for ten seconds that it took
+        a token, for the audiences that were asked about, and would not look again.
+        """
+        status: Any = {}
+        if self.audiences:
+            audiences = [*self.audiences, f"review-{sum(self.asked.values())}-{time.time()}"]
+            body = {"spec": {"token": token, "audiences": audiences}}
+            status = self.api.request("POST", REVIEWS, body)["status"]
+        else:
+            status = self.api.request("POST", REVIEWS, {"spec": {"token": token}})["status"]
+            self.audiences = status.get("audiences") or []
         return "" if status.get("authenticated") else status.get("error") or "not authenticated"
 
     def is_there(self, pod: Any) -> bool:
