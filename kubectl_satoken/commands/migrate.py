@@ -219,6 +219,7 @@ class Job:
         self.world: ClusterWorld = self.fresh()
         self.since: float | None = None
         self.log: Usage | None = None
+        self.said = False  # of any step what became of it
 
     def fresh(self) -> "ClusterWorld":
         """What can be seen of the cluster, as it is now."""
@@ -341,6 +342,9 @@ class Job:
         where = f" -n {subject.namespace}" if self.args.all_namespaces else ""
         message = f": {event.message}" if event.message else ""
         line = f"{event.step.action} {subject.resource}{where} {event.state}{message}"
+        if not self.said:
+            self.said = True
+            self.env.stdout.write("\n")
         self.env.stdout.write(visible(line) + "\n")
         self.env.stdout.flush()
 
@@ -412,7 +416,7 @@ class Job:
                 for back in backs:
                     subject = back.step.subject
                     self.env.stdout.write(
-                        visible(f"would take back {back.step.action} {subject.resource}") + "\n"
+                        visible(f"to take back: {back.step.action} {subject.resource}") + "\n"
                     )
             if not self.agreed(f"these {len(backs)} changes"):
                 return ExitStatus.FINDINGS
