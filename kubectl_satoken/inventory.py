@@ -138,7 +138,11 @@ class Blind(NamedTuple):
 
 
 class Inventory(NamedTuple):
-    """All that was found: ``migrated`` are the Secrets that a workload used before, as it says."""
+    """All that was found.
+
+    ``migrated`` are the Secrets that a workload used before, as it says. ``copies`` are the places
+    with a copy of a Secret's token, in words; empty where nobody has looked for them.
+    """
 
     tokens: dict[Ref, Token]
     accounts: dict[Ref, Account]
@@ -146,6 +150,7 @@ class Inventory(NamedTuple):
     workloads: list[Workload]
     migrated: frozenset[Ref]
     blind: tuple[Blind, ...]
+    copies: dict[Ref, tuple[str, ...]] = {}
 
 
 # --- the Secrets ----------------------------------------------------------------------------------

@@ -298,6 +298,7 @@ def secret_object(token: Token, result: Result) -> Object:
         "untouchable": token.untouchable or None,
         "keptBy": token.keeper.who if token.keeper else None,
         "usedBy": [consumer_object(one) for one in consumers],
+        "copies": list(result.found.copies.get(token.ref, ())),
     }
 
 

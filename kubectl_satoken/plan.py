@@ -236,6 +236,8 @@ def in_the_way(ref: Ref, found: Inventory, wish: Wish, now: float) -> Iterator[s
     for blind in found.blind:
         if blind.essential:
             yield f"{blind.what} may use it, and could not be looked at: {blind.why}"
+    for copy in found.copies.get(ref, ()):
+        yield f"{copy}: give whoever reads it another token, and take it out there"
     yield from from_outside(found.tokens[ref], found, wish, now)
 
 

@@ -287,6 +287,14 @@ listed as not seen, and no Secret is deleted then.
         LEGACY,
         pods=True,
     ),
+    "migrate-copies": Part(
+        """
+What migrate --copies needs besides: it reads ConfigMaps, and by the rights of migrate Secrets.
+""",
+        ("kubectl satoken migrate --copies",),
+        LEGACY,
+        pods=True,
+    ),
     "migrate-apply": Part(
         """
 What migrate --apply and --undo need besides: they change templates and accounts, mark Secrets and
@@ -303,7 +311,7 @@ it in the namespaces that are migrated.
     ),
 }
 
-BESIDES = {"mint-revocable": "mint", "migrate-apply": "migrate"}
+BESIDES = {"mint-revocable": "mint", "migrate-apply": "migrate", "migrate-copies": "migrate"}
 EVERYTHING = """
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole

@@ -139,6 +139,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="show who has used the tokens, by this audit log of the API server; - for stdin",
     )
     parser.add_argument(
+        "--copies",
+        action="store_true",
+        help="look for copies of the tokens in other Secrets and in ConfigMaps, which reads their "
+        "values; one that has a copy is kept",
+    )
+    parser.add_argument(
         "--guard",
         metavar="MODE",
         help="print admission policies that keep new token Secrets out, and nothing else: warn "
@@ -366,6 +372,8 @@ class Job:
             for name, value in (("stage", STAGE), ("grace", GRACE), ("timeout", TIMEOUT)):
                 if getattr(args, name) != value:
                     words += [f"--{name}", getattr(args, name)]
+        if args.copies:
+            words.append("--copies")
         if args.journal:
             words += ["--journal", args.journal]
         return satoken(self.world, self.namespace, *words, flag)
@@ -549,14 +557,24 @@ class Job:
         """The inventory of the Secrets that were asked for."""
         from .. import inventory
         from ..inventory import Blind
+        from ..world import Unseen
 
         secrets = list(self.secrets())
         kinds, failed = self.kinds() if secrets else ([], [])
         found = inventory.take(
             secrets, kinds, lambda kind: self.world.stream(kind, self.namespace, PAGE), self.world
         )
-        blind = (Blind(one.what, one.why, essential=False) for one in failed)
-        return found._replace(blind=(*found.blind, *blind))
+        blind = [Blind(one.what, one.why, essential=False) for one in failed]
+        places: dict[Ref, tuple[str, ...]] = {}
+        if self.args.copies and secrets:
+            from ..copies import copies
+
+            try:
+                for copy in copies(self.api, self.namespace):
+                    places[copy.secret] = (*places.get(copy.secret, ()), str(copy))
+            except Unseen as unseen:
+                blind.append(Blind(f"copies in {unseen.what}", unseen.why, essential=True))
+        return found._replace(blind=(*found.blind, *blind), copies=places)
 
     def secrets(self) -> "Iterator[Object]":
         """The token Secrets that were asked for. Raises SatokenError."""

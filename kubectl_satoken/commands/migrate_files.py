@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Secrets = dict[tuple[str, str], TokenSecret]
     Accounts = dict[tuple[str, str], Object]
 
-NOT_WITH_FILES = ("targets", "undo", "audit_log", "journal", "yes")
+NOT_WITH_FILES = ("targets", "undo", "audit_log", "journal", "yes", "copies")
 
 
 def run(args: argparse.Namespace, env: Env) -> int:

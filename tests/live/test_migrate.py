@@ -733,3 +733,23 @@ def test_the_audit_log_names_who_is_outside(stage: Stage) -> None:
     jsonschema.Draft202012Validator(SCHEMA).validate(found)
     assert [one["agent"] for one in found["auditLog"]["users"]] == ["backup/1.2"]
     assert "eyJ" not in done.stdout
+
+
+def test_a_secret_of_which_there_are_copies_is_kept(stage: Stage) -> None:
+    set_out(stage, secrets=("copied", "other"))
+    token = "$(kubectl -n $NS get secret copied -o jsonpath='{.data.token}' | base64 -d)"
+    config = f"kubectl --kubeconfig=$WORK/ci config set-credentials ci --token={token}"
+    stage.shell(f"{config} && kubectl -n $NS create configmap ci --from-file=config=$WORK/ci")
+    stage.shell(f"kubectl -n $NS create secret generic login --from-literal=jwt={token}")
+    done = apply(stage, "--copies")
+    assert done.returncode == 1, done.stderr
+    said = " ".join(done.stdout.split())
+    for place in ("secret/login", "configmap/ci"):
+        key = "jwt" if "secret" in place else "config"
+        assert f"{place} in namespace {stage.namespace} has a copy under {key}: give" in said
+    assert is_there(stage, "copied")
+    assert not is_there(stage, "other")
+    assert "eyJ" not in done.stdout
+    found = json.loads(migrate(stage, "--copies", "-o", "json").stdout)
+    jsonschema.Draft202012Validator(SCHEMA).validate(found)
+    assert len(about(found, "copied")["copies"]) == 2
