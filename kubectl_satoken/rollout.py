@@ -65,7 +65,8 @@ def of_deployment(workload: Object) -> Rollout:
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
             refused = str(condition.get("message") or "")
         elif condition.get("reason") == "ProgressDeadlineExceeded":
-            return Rollout(False, True, str(condition.get("message") or "it makes no progress"))
+            why = str(condition.get("message") or "it makes no progress")
+            return Rollout(False, True, why.rstrip("."))
     replicas, updated = wanted(workload), number(workload, "updatedReplicas")
     if updated < replicas:
         return waits(refused or f"{updated} of {replicas} pods are new")

@@ -450,13 +450,14 @@ def workload(
     more: str = "",
 ) -> str:
     """A workload whose pods find the token of a Secret at the usual place."""
-    extra = "serviceName: x, " if kind == "StatefulSet" else ""
+    extra = "" if kind == "DaemonSet" else f"replicas: {replicas}, "
+    extra += "serviceName: x, " if kind == "StatefulSet" else ""
     return f"""
 apiVersion: apps/v1
 kind: {kind}
 metadata: {{name: {name}}}
 spec:
-  {{{extra}replicas: {replicas}, selector: {{matchLabels: {{app: {name}}}}}, {more}
+  {{{extra}selector: {{matchLabels: {{app: {name}}}}}, {more}
   template: {{
     metadata: {{labels: {{app: {name}}}}},
     spec: {{
@@ -502,6 +503,7 @@ def rolled_out(stage: Stage, *names: str) -> None:
 OWN = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink")
 OF_SERVER = (
     "deployment.kubernetes.io/revision",
+    "deprecated.daemonset.template.generation",
     "kubernetes.io/service-account.uid",
     "satoken/invalid-since",
     "kubernetes.io/legacy-token-last-used",

@@ -38,15 +38,17 @@ class Inside(Watch):
 
 
 def test_running_pods_always_have_a_token_that_is_taken(stage: Stage) -> None:
-    set_out(stage, secret(), workload(replicas=2))
-    rolled_out(stage, "deployment/web")
+    set_out(stage, secret(), workload(replicas=2), workload("agent", kind="DaemonSet"))
+    rolled_out(stage, "deployment/web", "daemonset/agent")
     before = state(stage)
     watch = Inside(stage)
     watch.start()
     try:
         there = stage.satoken("migrate", "sa/web", "-n", stage.namespace, *APPLY)
         assert there.returncode == 0, there.stdout + there.stderr
-        assert "the API server takes the tokens of 2 pods" in there.stdout
+        for whom, pods in (("daemonset/agent", "1 pod"), ("deployment/web", "2 pods")):
+            said = f"verify {whom} done: the API server takes the tokens of {pods}\n"
+            assert said in there.stdout
         after = state(stage)
         assert "secrets/web-token" not in after
         asked = watch.asked.copy()
