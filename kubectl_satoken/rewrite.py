@@ -15,8 +15,15 @@ from .consumers import LISTED, PULL, has_containers, name_in, pod_specs, secret_
 from .convert import KEYS, Conversion, TokenSecret, projections_for
 from .env import Env
 from .errors import ManifestError, SatokenError, one_line, redact, visible
-from .manifests import check_depth, files_of, flatten, read_text
-from .mounts import account_of
+from .manifests import (
+    POD_SPEC_SHAPE,
+    check_depth,
+    check_shape,
+    files_of,
+    flatten,
+    read_text,
+)
+from .mounts import TOKEN_SECRET_TYPE, account_of
 from .token_secrets import account_named, is_token_type
 from .workloads import template_path
 from .world import Object, Sealed
@@ -160,6 +167,7 @@ class Document:
         self.text = text
         self.value: Any = None
         self.root: Any = None
+        self.wrong = ""  # why its objects are none that an API server would take
 
     def place(self, path: str = "", item: Object | None = None) -> Place:
         """Where a field is, or as much of the way to it as there is."""
@@ -216,8 +224,12 @@ class Known:
                 self.left.append(Left(at, f"not YAML ({error})", BY_HAND))
             return []
         for one in found:
-            for _, item in objects(one.value):
-                self.learn_object(item)
+            try:
+                for _, item in objects(one.value):
+                    confirm(item, file)
+                    self.learn_object(item)
+            except ManifestError as error:
+                one.wrong, one.value = one_line(error.message), None
         return found
 
     def learn_object(self, item: Object) -> None:
@@ -241,18 +253,16 @@ class Known:
         """
         from .yaml_edit import NotEditable, edited
 
-        names = {name for _, name in self.secrets}
-        if not any(name in document.text for name in names):
+        words = {TOKEN_SECRET_TYPE, *(name for _, name in self.secrets)}
+        if not any(word in document.text for word in words):
+            return document.text
+        if document.wrong:
+            self.left.append(Left(document.place(), document.wrong, BY_HAND))
             return document.text
         done: list[Done] = []
         wanted = document.value
-        try:
-            for path, item in objects(document.value):
-                list(flatten(item, document.file))  # its fields have the types they must have
-                wanted = with_part(wanted, path, self.converted(document, path, item, done))
-        except ManifestError as error:
-            self.left.append(Left(document.place(), one_line(error.message), BY_HAND))
-            return document.text
+        for path, item in objects(document.value):
+            wanted = with_part(wanted, path, self.converted(document, path, item, done))
         self.mentions(document, document.value, (), inside=False)
         if wanted == document.value:
             return document.text
@@ -359,10 +369,6 @@ class Known:
         for _, item in objects(document.value):
             if item["kind"] in ("Secret", "ServiceAccount"):
                 continue
-            try:
-                list(flatten(item, document.file))
-            except ManifestError:
-                continue
             for where, spec in pod_specs(item):
                 uses = [one.use for one in self.conversion(item, spec).obstacles]
                 if where != ".".join(spec_path(item)):
@@ -429,6 +435,13 @@ def objects(value: Any, path: Path = ()) -> Iterator[tuple[Path, Object]]:
             yield from objects(item, (*path, "items", index))
     elif is_object(value):
         yield path, value
+
+
+def confirm(item: Object, file: str) -> None:
+    """Raises ManifestError unless the fields of an object have the types that they must have."""
+    for whole in flatten(item, file):
+        for where, spec in pod_specs(whole):
+            check_shape(spec, POD_SPEC_SHAPE, f"{file}, {where}")
 
 
 def spec_path(item: Object) -> tuple[str, ...]:

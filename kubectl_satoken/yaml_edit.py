@@ -16,6 +16,9 @@ from .manifests import text_loader
 # More rounds than any conversion needs: what goes on for longer does not come to an end.
 MOST_ROUNDS = 100
 
+# Parts of a document with its aliases written out: none that is written by hand has so many.
+LARGEST = 1_000_000
+
 
 class NotEditable(Exception):
     """A text that cannot be edited in place; why, in words."""
@@ -77,10 +80,26 @@ def value_of(text: str) -> Any:
     """What a document says. Raises NotYaml."""
     import yaml
 
+    if "*" in text and "&" in text and size(compose(text), {}) > LARGEST:
+        raise NotYaml("aliases that make it too large")
     try:
         return yaml.load(text, Loader=text_loader())
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise not_yaml(error) from error
+
+
+def size(node: Any, known: dict[int, int]) -> int:
+    """How many parts a node has with all its aliases written out. Raises NotYaml."""
+    if node is None or node.id == "scalar":
+        return 1
+    if known.get(id(node)) == 0:
+        raise NotYaml("an alias of what it is in")
+    if id(node) not in known:
+        known[id(node)] = 0
+        pairs = node.id == "mapping"
+        inner = [one for pair in node.value for one in pair] if pairs else node.value
+        known[id(node)] = 1 + sum(size(one, known) for one in inner)
+    return known[id(node)]
 
 
 class Style(NamedTuple):

@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 from kubectl_satoken import errors
 from kubectl_satoken.convert import TokenSecret, projections_for
 from kubectl_satoken.env import Env
-from kubectl_satoken.rewrite import Rewriting, as_object, diff, rewrite, write
+from kubectl_satoken.rewrite import Rewriting, as_object, diff, rewrite, show, write
 from kubectl_satoken.yaml_edit import NotEditable, edited, indented_dumper
 from tests.conftest import ROOT
+from tests.test_fuzz import WRONG, paths
 
 SCHEMA = json.loads((ROOT / "docs" / "rewriting.schema.json").read_text())
 
@@ -37,6 +38,12 @@ metadata:
   name: web-token
   annotations: {kubernetes.io/service-account.name: web}
 """
+
+# Nine lists of nine aliases each: a billion of parts, were they ever written out.
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{upper}: &{upper} [{', '.join([f'*{lower}'] * 9)}]\n"
+    for upper, lower in zip("bcdefghi", "abcdefgh", strict=True)
+)
 
 # As people write it: comments, quotes, an order of their own.
 DEPLOYMENT = """\
@@ -313,6 +320,8 @@ def test_the_token_secret_itself_is_told() -> None:
         ("{% if x %}\n", ":1", "not YAML"),
         (f"a: {'[' * 300}{']' * 300}\n", "", "nested deeper"),
         ("a: \x00\n", "", "not YAML"),
+        (BOMB, "", "aliases that make it too large"),
+        ("a: &a [*a]\n", "", "an alias of what it is in"),
         ("existingSecret: web-token\n", ":1: existingSecret", "names web-token, perhaps"),
         ("a:\n- b: {c: web-token}\n", ":2: a[0].b.c", "names web-token, perhaps"),
         (
@@ -601,6 +610,78 @@ def test_a_manifest_says_what_the_conversion_says(
         behind = [line for line in text.splitlines() if "# behind" in line]
         assert [line for line in kept if line in behind] == [one for one in behind if one in kept]
         assert text.startswith("# above 0\napiVersion: apps/v1  # behind 0\n")
+
+
+EVERY_USE = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  template:
+    spec:
+      serviceAccountName: web
+      containers:
+      - name: a
+        image: a
+        env: [{name: E, valueFrom: {secretKeyRef: {name: web-token, key: namespace}}}]
+        envFrom: [{secretRef: {name: web-token}}]
+        volumeMounts: [{name: t, mountPath: /t}, {name: p, mountPath: /p, subPath: x}]
+      imagePullSecrets: [{name: web-token}]
+      volumes:
+      - {name: t, secret: {secretName: web-token}}
+      - name: p
+        projected:
+          defaultMode: 256
+          sources:
+          - secret: {name: web-token, items: [{key: token, path: x/t, mode: 256}]}
+          - configMap: {name: c, items: [{key: a, path: b}]}
+      - {name: c, csi: {driver: d, nodePublishSecretRef: {name: web-token}}}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: web, annotations: {kubernetes.io/enforce-mountable-secrets: "true"}}
+secrets: [{name: web-token}]
+imagePullSecrets: [{name: web-token}]
+---
+apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: Pod
+  metadata: {name: p}
+  spec:
+    serviceAccountName: web
+    containers: [{name: a, image: a}]
+    volumes: [{name: t, secret: {secretName: web-token}}]
+---
+apiVersion: example.com/v1
+kind: Thing
+metadata: {name: r}
+spec:
+  tokenSecret: web-token
+  pods:
+  - containers: [{name: z, env: [{name: q, valueFrom: {secretKeyRef: {name: web-token}}}]}]
+"""
+OBJECTS = [*yaml.safe_load_all(EVERY_USE), yaml.safe_load(f"{SECRET}data: {{token: x}}\n")]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_field_of_a_wrong_type_is_told_or_left_in_peace(data: st.DataObject) -> None:
+    items = deepcopy(OBJECTS)
+    item = data.draw(st.sampled_from(items))
+    *above, last = data.draw(st.sampled_from(list(paths(item))))
+    place: Any = item
+    for key in above:
+        place = place[key]
+    place[last] = data.draw(WRONG)
+    dump = data.draw(st.sampled_from([yaml.safe_dump, json.dumps]))
+    result = rewritten("-", stdin="\n---\n".join(dump(one) for one in items))
+    as_object(result)
+    show(result, Env(io.StringIO(), io.StringIO(), io.StringIO()), written=False)
+    # those that are right are rewritten all the same
+    pods = [one for one in result.done if one.place.resource == "pod/p"]
+    assert pods or item["kind"] in ("List", "Secret")
 
 
 @given(
