@@ -223,6 +223,25 @@ def test_one_that_is_not_ready_is_not_touched(stage: Stage) -> None:
         assert versions(stage) == before
 
 
+def test_a_pod_on_its_way_out_keeps_its_token_until_it_is_gone(stage: Stage) -> None:
+    set_out(stage, secret(), workload())
+    with pods_run(stage, steady=("web",)) as watch:
+        rolled_out(stage, "deployment/web")
+        (old,) = stage.pods()
+        name = old["metadata"]["name"]
+        hold = '{"metadata":{"finalizers":["example.org/last-words"]}}'
+        stage.shell(f"kubectl -n $NS patch pod {name} --type=merge -p '{hold}'")
+        watch.start()
+        done = migrate(stage, "sa/web", *APPLY, "--timeout", "6s", status=1)
+        assert f"rollout deployment/web held back: pod/{name} uses it" in done.stdout
+        assert f"waiting for deployment/web: pod/{name} has not ended yet" in done.stderr
+        assert INVALID not in token_secret(stage).get("labels", {})
+        let_go = '{"metadata":{"finalizers":null}}'
+        stage.shell(f"kubectl -n $NS patch pod {name} --type=merge -p '{let_go}'")
+        migrate(stage, "sa/web", *APPLY)
+        assert "secrets/web-token" not in state(stage)
+
+
 @pytest.mark.parametrize("kind", ["StatefulSet", "ReplicaSet"])
 def test_pods_that_are_replaced_by_hand_are_waited_for_by_another_run(
     stage: Stage, kind: str
