@@ -146,6 +146,18 @@ def test_what_cannot_be_changed_is_told_how_to_be_made_anew(
     stage.shell(delete)
 
 
+def test_what_another_program_prints_is_handed_on(stage: Stage, file: Path) -> None:
+    # as behind helm template; the token Secret is known to the cluster alone
+    source = "---\n# Source: web/templates/piped.yaml"
+    file.write_text(source + template(pod(WHOLE), name="piped"))
+    migrate = "kubectl satoken migrate -n $NS -f - --apply"
+    done = stage.shell(f"cat {file} | {migrate} | kubectl apply -n $NS -f -")
+    assert "standard input:" in done.stderr
+    assert "deployment/piped: volume t: a projected token" in done.stderr
+    spec = stage.get("deployment/piped")["spec"]["template"]["spec"]
+    assert [list(one) for one in spec["volumes"]] == [["name", "projected"]]
+
+
 def test_an_account_keeps_what_is_no_token(stage: Stage, file: Path) -> None:
     listed = "secrets: [{name: old-token}, {name: login}]"
     file.write_text(service_account("listing", listed))
