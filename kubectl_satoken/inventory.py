@@ -26,7 +26,7 @@ from .consumers import (
 )
 from .convert import Obstacle, TokenSecret, projection_for, projections_for
 from .fixes import JOB_GENERATED, dumps, kubectl, pipe, quote
-from .keepers import Keeper, is_applied, keeper_of
+from .keepers import Keeper, is_applied, keeper_of, robot_of
 from .mounts import account_of
 from .times import day, seconds
 from .token_secrets import INVALID_SINCE_LABEL, LAST_USED_LABEL, UID_ANNOTATION, account_named
@@ -347,7 +347,8 @@ class Stock:
                 str(metadata.get("resourceVersion") or ""),
                 item.get("automountServiceAccountToken"),
                 names,
-                keeper_of(item, "f:secrets"),
+                # who makes the account seldom cares what Kubernetes has listed in it
+                robot_of(item, "f:secrets") or robot_of(item, "f:imagePullSecrets"),
                 note_in(item),
             )
 

@@ -64,7 +64,12 @@ def keeper_of(item: Object, *field: str) -> Keeper | None:
         by_hand = key == "app.kubernetes.io/managed-by" and value.lower() in BY_HAND
         if key in marks and not by_hand:
             return Keeper(who.format(value), where.format(value))
-    for manager in writers(item, *field) if field else ():
+    return robot_of(item, *field) if field else None
+
+
+def robot_of(item: Object, *field: str) -> Keeper | None:
+    """The tool that has set a field (as in fieldsV1), and would do so again; None for a person."""
+    for manager in writers(item, *field):
         lower = manager.lower()
         if manager not in OWN_ROBOTS and any(word in lower for word in ROBOTS):
             return Keeper(manager, f"what {manager} makes it from")
