@@ -121,16 +121,15 @@ def rewrite(
     Secret any more that no manifest uses. Raises ManifestError for a path that cannot be read.
     """
     known = Known(namespace, dict(secrets), dict(accounts), unlist)
-    texts = [
-        (file, known.learn(STDIN_NAME if file == STDIN else file, read(file, env)))
-        for path in paths
-        for file in files_of(path, recursive)
-    ]
-    for _, documents in texts:
+    # a file that is named twice is read once
+    names = {os.path.realpath(file): file for path in paths for file in files_of(path, recursive)}
+    texts = [(file, read(file, env)) for file in names.values()]
+    split = [known.learn(STDIN_NAME if file == STDIN else file, text) for file, text in texts]
+    for documents in split:
         for one in documents:
             known.look(one)
     files: list[File] = []
-    for path, documents in texts:
+    for (path, text), documents in zip(texts, split, strict=True):
         pieces: list[Piece] = []
         line = 1
         after = ""
@@ -142,7 +141,7 @@ def rewrite(
             after += new
             line += one.text.count("\n")
         if pieces or path == STDIN:
-            files.append(File(path, "".join(one.text for one in documents), after, tuple(pieces)))
+            files.append(File(path, text, after if pieces else text, tuple(pieces)))
     return Rewriting(tuple(files), tuple(known.done), tuple(known.left))
 
 
