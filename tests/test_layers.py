@@ -70,6 +70,7 @@ PURE = {
     "inventory",
     "plan",
     "ignores",
+    "guard",
     "messages",
     "times",
     "errors",

@@ -119,6 +119,11 @@ def test_the_first_stage_warns_and_lets_pass(stage: Stage) -> None:
             assert warning.startswith("Warning: Validation failed for ValidatingAdmissionPolicy")
             assert MESSAGE in warning
         assert guarded.says(guarded.create(template(NONE))) == ""
+        # and the second stage is what it prints to go on with
+        stage.shell(guarded.printed("next"))
+        for manifest in (NEW, using("volume")):
+            guarded.await_word(manifest, "Forbidden")
+            guarded.refuses(guarded.create(manifest))
 
 
 def test_the_api_server_finds_no_fault_with_the_expressions(denied: Guarded) -> None:
