@@ -82,7 +82,8 @@ class Step(NamedTuple):
     before which the Secret is not deleted, as far as it is known now. ``why`` tells a person.
     ``blocked`` are reasons why it must not be done now: such a step is shown and never run.
     ``by_hand`` is for ROLLOUT: the commands without which the pods are not replaced (a workload
-    that does not replace its pods by itself).
+    that does not replace its pods by itself); and for a PATCH that is blocked, what does it all the
+    same.
     """
 
     action: str
@@ -131,7 +132,14 @@ def make(found: Inventory, wish: Wish, now: float) -> Plan:
     workloads = sorted(found.workloads, key=lambda one: (one.namespace, one.kind.kind, one.name))
     steps = [step for one in workloads for step in replace(one, tokens)]
     tokens = {ref: token for ref, token in tokens.items() if not token.leaving}
-    remaining = {ref: tuple(in_the_way(ref, found, wish, now)) for ref in tokens}
+    using: dict[Ref, list[Workload]] = {}
+    for one in workloads:
+        for name in one.secrets:
+            using.setdefault(Ref("Secret", one.namespace, name), []).append(one)
+    remaining = {
+        ref: tuple(in_the_way(token, using.get(ref, ()), found, wish, now))
+        for ref, token in tokens.items()
+    }
     for _, account in sorted(found.accounts.items()):
         steps += unlist(account, tokens, remaining)
     for ref, token in tokens.items():
@@ -210,35 +218,31 @@ def subject_of(item: Workload | Account | Token, kind: Kind) -> Subject:
 # --- the Secrets ----------------------------------------------------------------------------------
 
 
-def in_the_way(ref: Ref, found: Inventory, wish: Wish, now: float) -> Iterator[str]:
-    """Why a Secret must not be marked invalid, after all that can be patched was."""
-    patched = set()
-    for workload in found.workloads:
-        if ref.namespace != workload.namespace or ref.name not in workload.secrets:
-            continue
-        key = (workload.kind.kind, workload.name)
-        if workload.state == FINISHED:
-            patched.add(key)
-            continue
+def in_the_way(
+    token: Token, workloads: Iterable[Workload], found: Inventory, wish: Wish, now: float
+) -> Iterator[str]:
+    """Why a Secret must not be marked invalid, after all that can be patched was.
+
+    ``workloads`` are those whose templates use it.
+    """
+    known = set()
+    for workload in workloads:
         whom = subject_of(workload, workload.kind).resource
-        why = [*kept_from(workload)]
-        why += [str(one) for one in workload.obstacles if one.use.name == ref.name]
-        if why:
-            yield f"{whom}: {why[0]}"
-        else:
-            patched.add(key)
-    seen = {(one.kind.kind, one.name) for one in found.workloads}
-    consumers = found.consumers.get(ref, [])
-    for consumer in consumers:
-        key = (consumer.kind, consumer.name)
-        if key not in patched and key not in seen and is_user(consumer):
+        known.add(whom)
+        if workload.state == FINISHED:
+            continue
+        obstacles = (str(one) for one in workload.obstacles if one.use.name == token.ref.name)
+        for why in [*kept_from(workload), *obstacles][:1]:
+            yield f"{whom}: {why}"
+    for consumer in found.consumers.get(token.ref, ()):
+        if consumer.resource not in known and is_user(consumer):
             yield f"{consumer.resource} still has pods that use it: they must be made anew"
     for blind in found.blind:
         if blind.essential:
             yield f"{blind.what} may use it, and could not be looked at: {blind.why}"
-    for copy in found.copies.get(ref, ()):
+    for copy in found.copies.get(token.ref, ()):
         yield f"{copy}: give whoever reads it another token, and take it out there"
-    yield from from_outside(found.tokens[ref], found, wish, now)
+    yield from from_outside(token, found, wish, now)
 
 
 def is_user(consumer: Consumer) -> bool:
@@ -259,7 +263,7 @@ def from_outside(token: Token, found: Inventory, wish: Wish, now: float) -> Iter
     if used is not None and now - used < wish.grace:
         yield (
             f"nothing in the cluster uses it, yet it was used on {token.used}: somebody outside "
-            f"does; give them a token that is renewed ({PROG_MINT} {token.account} --renew)"
+            f"does; give them a token that is renewed (kubectl satoken mint {token.account} --renew)"
         )
     elif used is None and token.created and now - seconds(token.created) < wish.grace:
         yield (
@@ -267,9 +271,6 @@ def from_outside(token: Token, found: Inventory, wish: Wish, now: float) -> Iter
         )
     elif used is None and wish.since is not None and now - wish.since < wish.grace:
         yield f"whether somebody outside uses it is noted only since {date(wish.since)}"
-
-
-PROG_MINT = "kubectl satoken mint"
 
 
 def unlist(

@@ -137,6 +137,16 @@ def test_pods_of_an_older_template_are_users() -> None:
     )
 
 
+def test_pods_of_an_older_template_are_told_apart_from_others_of_that_name() -> None:
+    owner = [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "controller": True}]
+    pod = workload("Pod", "db-0", "v1", metadata={"ownerReferences": owner})
+    pod["spec"] = pod["spec"]["template"]["spec"]
+    elsewhere = workload("StatefulSet", "db", metadata={"namespace": "other"})
+    second = secret("t", namespace="other")
+    made = plan(stock(account(), pod, elsewhere, secrets=[secret(), second]))
+    assert [bool(one.blocked) for one in made.steps if one.action == INVALIDATE] == [False, True]
+
+
 @pytest.mark.parametrize("kind", ["Pod", "Deployment", "ServiceAccount"])
 def test_what_could_not_be_looked_at_may_use_it(kind: str) -> None:
     made = plan(stock(account(), unseen=(kind,)))
