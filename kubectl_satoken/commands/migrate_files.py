@@ -77,7 +77,8 @@ def known(args: argparse.Namespace, env: Env) -> "tuple[str, Secrets, Accounts]"
         for page in world.pages(KINDS["Secret"], where, query):
             for secret in page:
                 token = token_of(secret)
-                secrets[token.ref.namespace, token.ref.name] = token.secret
+                if not token.untouchable:
+                    secrets[token.ref.namespace, token.ref.name] = token.secret
         for account in world.list("ServiceAccount", where):
             metadata = account["metadata"]
             accounts[metadata["namespace"], metadata["name"]] = account

@@ -19,6 +19,8 @@ INVALID = "kubernetes.io/legacy-token-invalid-since"
 
 @pytest.fixture
 def stage(cluster: Cluster, tmp_path: Path) -> Iterator[Stage]:
+    if cluster.external:
+        pytest.skip("somebody else's cluster shows no audit log")
     stage = Stage(cluster, tmp_path)
     stage.open()
     yield stage

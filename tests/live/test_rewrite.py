@@ -158,6 +158,15 @@ def test_what_another_program_prints_is_handed_on(stage: Stage, file: Path) -> N
     assert [list(one) for one in spec["volumes"]] == [["name", "projected"]]
 
 
+def test_what_belongs_to_openshift_is_left(stage: Stage, file: Path) -> None:
+    taken = TOKEN_SECRET.replace("web-token", "web-dockercfg-source").replace(
+        "annotations: {", "annotations: {openshift.io/token-secret.name: x, "
+    )
+    stage.kubectl("-n", stage.namespace, "apply", "-f", "-", stdin=taken)
+    file.write_text(template(pod(WHOLE.replace("web-token", "web-dockercfg-source"))))
+    assert satoken(stage, "-f", str(file)) == ""
+
+
 def test_an_account_keeps_what_is_no_token(stage: Stage, file: Path) -> None:
     listed = "secrets: [{name: old-token}, {name: login}]"
     file.write_text(service_account("listing", listed))
