@@ -263,7 +263,7 @@ def from_outside(token: Token, found: Inventory, wish: Wish, now: float) -> Iter
     if used is not None and now - used < wish.grace:
         yield (
             f"nothing in the cluster uses it, yet it was used on {token.used}: somebody outside "
-            f"does; give them a token that is renewed (kubectl satoken mint {token.account} --renew)"
+            f"does; give them one that is renewed (kubectl satoken mint {token.account} --renew)"
         )
     elif used is None and token.created and now - seconds(token.created) < wish.grace:
         yield (
