@@ -8,7 +8,7 @@ from kubectl_satoken.keepers import is_applied, keeper_of, robot_of
 from kubectl_satoken.world import Object
 
 TEMPLATE = ("f:spec", "f:template")
-OWNS = {"f:spec": {"f:template": {"f:spec": {}}}}
+OWNS: Object = {"f:spec": {"f:template": {"f:spec": {}}}}
 
 
 def item(**metadata: Any) -> Object:

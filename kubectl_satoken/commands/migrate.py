@@ -256,6 +256,7 @@ class Job:
     def apply(self, found: "Inventory") -> int:
         """Does what can be done, and says what came of it."""
         from ..apply import run, unfinished
+        from ..plan import WRITES
 
         with self.journal() as journal:
             at = self.site(journal)
@@ -263,7 +264,7 @@ class Job:
             plan = self.rehearsed(self.plan(found), at)
             if self.args.output != "json":
                 self.show(self.result(found, plan))
-            writes = [step for step in plan.steps if step.changes and not step.blocked]
+            writes = [step for step in plan.steps if step.action in WRITES and not step.blocked]
             todo = any(not step.blocked for step in plan.steps) or bool(pending.steps)
             if todo and not self.agreed(f"{len(writes)} changes"):
                 return ExitStatus.FINDINGS
@@ -382,6 +383,8 @@ class Job:
         """Whether the person at the terminal wants it. Raises UsageError where there is none."""
         if self.args.yes:
             return True
+        if self.args.output == "json":
+            raise UsageError("-o json shows no plan to say yes to", "say --yes")
         if not self.env.stdin.isatty():
             raise UsageError("this asks before it writes, and here is no terminal", "say --yes")
         self.env.stdout.flush()
