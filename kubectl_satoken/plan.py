@@ -55,6 +55,11 @@ GRACE = 7 * DAY  # seconds; how long a token is watched, marked invalid, before 
 HEEDED_SINCE = (1, 29)
 
 
+def resource(kind: str, api_version: str, name: str) -> str:
+    """An object as kubectl takes it."""
+    return Consumer(kind, api_version, "", name).resource
+
+
 class Subject(NamedTuple):
     """An object as it was when the plan was made: what a write is for, and no other."""
 
@@ -67,10 +72,7 @@ class Subject(NamedTuple):
     @property
     def resource(self) -> str:
         """The object as kubectl takes it: ``deployment/web``, ``rollout.argoproj.io/web``."""
-        kind, group = self.kind.kind.lower(), self.kind.group
-        known = KINDS.get(self.kind.kind)
-        short = not group or (known is not None and known.group == group)
-        return f"{kind if short else f'{kind}.{group}'}/{self.name}"
+        return resource(self.kind.kind, self.kind.api_version, self.name)
 
 
 class Step(NamedTuple):
@@ -115,12 +117,14 @@ class Plan(NamedTuple):
 
 class Wish(NamedTuple):
     """How it is to be done: the grace period in seconds, the last stage, the version of the API
-    server, and the day from which on it notes uses; None where that is not known."""
+    server, and the day from which on it notes uses; None where that is not known. ``only`` are the
+    workloads that may be changed, as kubectl takes them; empty for all."""
 
     grace: float = GRACE
     stage: str = RETIRING
     version: Version | None = None
     since: float | None = None
+    only: frozenset[str] = frozenset()
 
 
 def make(found: Inventory, wish: Wish, now: float) -> Plan:
@@ -130,7 +134,7 @@ def make(found: Inventory, wish: Wish, now: float) -> Plan:
     # what uses a Secret that goes away needs another token all the more
     tokens = {ref: token for ref, token in tokens.items() if not token.untouchable}
     workloads = sorted(found.workloads, key=lambda one: (one.namespace, one.kind.kind, one.name))
-    steps = [step for one in workloads for step in replace(one, tokens)]
+    steps = [step for one in workloads if is_meant(one, wish) for step in replace(one, tokens)]
     tokens = {ref: token for ref, token in tokens.items() if not token.leaving}
     using: dict[Ref, list[Workload]] = {}
     for one in workloads:
@@ -200,6 +204,11 @@ def replace(workload: Workload, tokens: dict[Ref, Token]) -> Iterator[Step]:
     yield Step(VERIFY, subject, secrets, "that the API server takes the tokens of its pods")
 
 
+def is_meant(workload: Workload, wish: Wish) -> bool:
+    """Whether a workload may be changed, by what was asked for."""
+    return not wish.only or subject_of(workload, workload.kind).resource in wish.only
+
+
 def kept_from(workload: Workload) -> Iterator[str]:
     """Why a workload must not be patched, each with what to do instead."""
     if workload.fixed:
@@ -230,6 +239,9 @@ def in_the_way(
         whom = subject_of(workload, workload.kind).resource
         known.add(whom)
         if workload.state == FINISHED:
+            continue
+        if not is_meant(workload, wish):
+            yield f"{whom} uses it as well: it is to be migrated first"
             continue
         obstacles = (str(one) for one in workload.obstacles if one.use.name == token.ref.name)
         for why in [*kept_from(workload), *obstacles][:1]:

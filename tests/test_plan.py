@@ -109,6 +109,19 @@ def test_what_somebody_uses_still_is_not_ended() -> None:
     assert "pod/p: a pod cannot be changed" in step(made, INVALIDATE).blocked[0]
 
 
+def test_only_what_was_named_is_changed() -> None:
+    found = stock(account(), workload(), workload("StatefulSet", "db"))
+    made = plan(found, only=frozenset({"deployment/web"}))
+    assert actions(made) == [
+        "patch deployment/web",
+        "rollout deployment/web",
+        "verify deployment/web",
+    ]
+    assert step(made, INVALIDATE).blocked == (
+        "statefulset/db uses it as well: it is to be migrated first",
+    )
+
+
 def test_what_a_controller_keeps_is_not_patched() -> None:
     annotations = {"meta.helm.sh/release-name": "shop"}
     made = plan(of(None, None, workload(metadata={"annotations": annotations})))

@@ -79,8 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "targets",
         metavar="TYPE/NAME",
         nargs="*",
-        help="whose tokens: secret/x, sa/x, deploy/x or another workload, several; nothing: all "
-        "token Secrets of the namespace",
+        help="whose tokens: secret/x, sa/x, several; deploy/x or another workload: its tokens, and "
+        "no other workload is changed; nothing: all token Secrets of the namespace",
     )
     parser.add_argument(
         "-A", "--all-namespaces", action="store_true", help="all token Secrets of all namespaces"
@@ -224,6 +224,7 @@ class Job:
         self.namespace = "" if args.all_namespaces else self.api.namespace
         self.world: ClusterWorld = self.fresh()
         self.since: float | None = None
+        self.only: set[str] = set()
         self.log: Usage | None = None
         self.said = False  # of any step what became of it
 
@@ -601,6 +602,9 @@ class Job:
                 accounts.add(target.name)
             elif wanted is not None:
                 wanted |= used_by(item)
+                self.only.add(self.named(item))
+        if any(target.kind in ("Secret", "ServiceAccount") for target in targets):
+            self.only.clear()
         query = [FOR_SECRETS]
         if self.args.selector:
             query.append(("labelSelector", self.args.selector))
@@ -613,6 +617,16 @@ class Job:
             raise Forbidden(
                 f"token Secrets could not be looked at: {unseen.why}", self.may_look()
             ) from unseen
+
+    def named(self, item: "Object") -> str:
+        """What is to be changed for an object that was named: itself, or what made a pod."""
+        from ..plan import resource
+        from ..workloads import owner_of
+
+        owner = owner_of(item, self.world) if item["kind"] == "Pod" else None
+        if owner is not None:
+            return resource(owner.kind, owner.api_version, owner.name)
+        return resource(item["kind"], item.get("apiVersion") or "v1", item["metadata"]["name"])
 
     def may_look(self) -> str:
         """Who may grant the right to look."""
@@ -651,7 +665,8 @@ class Job:
         from ..plan import Wish, make
         from ..server import version_of
 
-        wish = Wish(self.grace, self.args.stage, version_of(self.world), self.since)
+        only = frozenset(self.only)
+        wish = Wish(self.grace, self.args.stage, version_of(self.world), self.since, only)
         return make(found, wish, self.env.now())
 
     def result(

@@ -678,6 +678,7 @@ def test_whose_tokens_can_be_said(stage: Stage) -> None:
     set_out(
         stage,
         template(mounting("a")).replace("replicas: 1", "replicas: 0"),
+        template(mounting("a"), kind="StatefulSet", name="db"),
         "\napiVersion: v1\nkind: Secret\nmetadata: {name: login}\n",
         template(f"containers: [{SLEEP}]", name="none").replace("replicas: 1", "replicas: 0"),
         secrets=("a", "b"),
@@ -688,6 +689,19 @@ def test_whose_tokens_can_be_said(stage: Stage) -> None:
         done = migrate(stage, "-o", "json", *words)
         assert done.returncode == 0, done.stderr
         return [one["name"] for one in json.loads(done.stdout)["secrets"]]
+
+    def changed(*words: str) -> list[str]:
+        done = migrate(stage, "-o", "json", *words)
+        return [
+            f"{one['action']} {one['object']['name']}"
+            for one in json.loads(done.stdout)["steps"]
+            if not one["blocked"] and one["action"] not in ("wait", "delete")
+        ]
+
+    assert changed("deploy/web") == ["patch web", "rollout web", "verify web"]
+    assert changed("sts/db") == ["patch db", "rollout db", "verify db"]
+    everything = ["patch web", "rollout web", "verify web", "patch db", "rollout db", "verify db"]
+    assert changed("secret/a") == changed("deploy/web", "sts/db") == [*everything, "invalidate a"]
 
     assert names() == names("sa/web") == names("secret", "a", "b") == ["a", "b"]
     assert names("deploy/web") == ["a"]
