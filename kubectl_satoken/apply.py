@@ -1,4 +1,4 @@
-"""Runs the steps of a plan, and takes them back: the one place that writes for migrate.
+"""Runs the steps of a plan; undo.py takes them back. Nothing else writes for migrate.
 
 Every write is for the very object that was looked at (uid and resourceVersion go with it), was
 tried by the API server before (dryRun=All), and stands in the journal before it is sent. A write
@@ -9,7 +9,7 @@ can be killed at any point, and another one goes on, or takes all of it back.
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .changes import Change, Key, Moved, as_json, changed, from_json, is_made, merge_patch, undone
 from .cluster import JSON, path_of
@@ -33,9 +33,9 @@ from .plan import (
     INVALIDATE,
     PATCH,
     ROLLOUT,
-    UNLIST,
     VERIFY,
     WAIT,
+    WRITES,
     Plan,
     Step,
     Subject,
@@ -95,6 +95,10 @@ class Stopped(SatokenError):
         super().__init__(message, hint)
         self.step = step
         self.back = back
+
+
+class Gone(Conflict):
+    """An object that was made anew: what was changed in the old one is gone with it."""
 
 
 class Held(Exception):
@@ -171,7 +175,7 @@ def read_step(entry: Entry) -> Step:
         secrets = tuple(Ref("Secret", str(one), str(other)) for one, other in line["secrets"])
         changes = from_json(line["changes"])
         action = str(line["action"])
-        if action not in (PATCH, UNLIST, INVALIDATE, DELETE):
+        if action not in WRITES:
             raise ValueError(action)
     except (KeyError, TypeError, ValueError):
         raise SatokenError(f"step {entry.number} of the journal cannot be understood") from None
@@ -184,19 +188,19 @@ def read_step(entry: Entry) -> Step:
 def rehearse(plan: Plan, at: Site) -> Iterator[Event]:
     """Has the API server try every write of a plan, of which it stores nothing.
 
-    An event for each; those in the state WOULD_NOT say why, and then no step must be run.
+    An event for each; those in the state WOULD_NOT say why, and must not be run.
     """
     for step in plan.steps:
         if step.blocked:
             continue
         try:
-            if step.action in (PATCH, UNLIST, INVALIDATE):
+            if step.action in WRITES and step.action != DELETE:
                 item = current(step.subject, at)
                 if step.action == PATCH and not is_made(item, step.changes):
                     confirm_ready(item)
                 send(step.subject, item, step.changes, at, dry_run=True)
             elif step.action == DELETE:
-                remove(step.subject, current(step.subject, at), at, dry_run=True)
+                remove(current(step.subject, at), at, dry_run=True)
             elif step.action != VERIFY or not verify_account(step, at):
                 continue
         except Moved as error:
@@ -281,59 +285,69 @@ def run(plan: Plan, at: Site) -> Iterator[Event]:
 
 def do(step: Step, at: Site) -> tuple[str, str]:
     """Does one step; returns what became of it and a word for a person."""
-    if step.action == PATCH:
-        return change(step, at), ""
-    if step.action == UNLIST:
-        return change(step, at), ""
-    if step.action == INVALIDATE:
+    if step.action in (INVALIDATE, DELETE):
         confirm_unused(step, at)
-        return change(step, at, manifest_of(current(step.subject, at))), ""
     if step.action == DELETE:
-        confirm_unused(step, at)
-        return delete(step, at), ""
-    if step.action == WAIT:
-        return DONE_NOW, wait(step, at)
-    if step.action == ROLLOUT:
-        return DONE_NOW, follow(step, at)
-    return DONE_NOW, verify(step, at)
+        return insist(at, lambda: delete(step, at)), ""
+    if step.action in WRITES:
+        return insist(at, lambda: change(step, at)), ""
+    watch = {ROLLOUT: follow, VERIFY: verify, WAIT: wait}[step.action]
+    return DONE_NOW, watch(step, at)
 
 
-def change(step: Step, at: Site, manifest: Object | None = None) -> str:
-    """Makes the changes of a step, unless they are made already.
+Came = TypeVar("Came")
 
-    An object that changes meanwhile is looked at again, and only what the step itself changes must
-    be as it was. Raises Moved and ApiError.
+
+def insist(at: Site, act: Callable[[], Came], *also: type[SatokenError]) -> Came:
+    """Does again what failed because its object had changed meanwhile, and after some other errors.
+
+    It looks at the object anew each time. Raises ApiError at last.
     """
+    passing: tuple[type[SatokenError], ...] = (Conflict, *also)
     for attempt in range(TRIES):
-        item = current(step.subject, at)
-        if is_made(item, step.changes):
-            return ALREADY
         try:
-            tried = send(step.subject, item, step.changes, at, dry_run=True)
-            # as the API server stores it: it adds its defaults, and perhaps more
-            changes = tuple(as_stored(one, tried) for one in step.changes)
-            number = at.journal.intend(recorded(step, changes, manifest))
-            try:
-                send(step.subject, item, step.changes, at)
-            except (Forbidden, Conflict, Invalid, NotFound):
-                at.journal.mark(number, UNDONE)  # it was refused, so nothing was done
-                raise
-            except UNCLEAR:
-                at.sleep(POLL)
-                if not is_made(current(step.subject, at), changes):
-                    raise
-            at.journal.mark(number, DONE)
-            return DONE_NOW
-        except Conflict:
+            return act()
+        except Gone:
+            raise
+        except passing:
             if attempt == TRIES - 1:
                 raise
-            at.sleep(backoff(attempt))
+            at.sleep(min(0.1 * 2**attempt, 2.0))
     raise AssertionError
 
 
-def backoff(attempt: int) -> float:
-    """Seconds until the next try of a write that somebody else was quicker than."""
-    return float(min(0.1 * 2**attempt, 2.0))
+def change(step: Step, at: Site) -> str:
+    """Makes the changes of a step, unless they are made already. Raises Moved and ApiError."""
+    subject = step.subject
+    item = current(subject, at)
+    if is_made(item, step.changes):
+        return ALREADY
+    tried = send(subject, item, step.changes, at, dry_run=True)
+    # as the API server stores it: it adds its defaults, and perhaps more
+    changes = tuple(as_stored(one, tried) for one in step.changes)
+    manifest = manifest_of(item) if subject.kind == KINDS["Secret"] else None
+    write(
+        recorded(step, changes, manifest),
+        at,
+        lambda: send(subject, item, step.changes, at),
+        lambda: is_made(current(subject, at), changes),
+    )
+    return DONE_NOW
+
+
+def write(line: Object, at: Site, send: Callable[[], Any], has_arrived: Callable[[], bool]) -> None:
+    """Sends what stands in the journal then, and notes there what came of it. Raises ApiError."""
+    number = at.journal.intend(line)
+    try:
+        send()
+    except (Forbidden, Conflict, Invalid, NotFound):
+        at.journal.mark(number, UNDONE)  # it was refused, so nothing was done
+        raise
+    except UNCLEAR:
+        at.sleep(POLL)
+        if not has_arrived():
+            raise
+    at.journal.mark(number, DONE)
 
 
 def ticks(at: Site, seconds: float) -> Iterator[bool]:
@@ -349,12 +363,12 @@ def ticks(at: Site, seconds: float) -> Iterator[bool]:
 
 
 def current(subject: Subject, at: Site) -> Object:
-    """The object of a step as it is now; a Secret without its data. Raises NotFound, and Conflict
-    for one that was made anew."""
+    """The object of a step as it is now; a Secret without its data. Raises NotFound, and Gone for
+    one that was made anew."""
     accept = METADATA if subject.kind.kind == "Secret" else JSON
     item: Object = at.api.request("GET", where(subject), accept=accept)
     if item["metadata"].get("uid") != subject.uid:
-        raise Conflict(f"{subject.resource} was made anew since it was looked at")
+        raise Gone(f"{subject.resource} was made anew since it was looked at")
     return {**item, "kind": subject.kind.kind, "apiVersion": subject.kind.api_version}
 
 
@@ -396,27 +410,16 @@ def label(item: Object, key: str) -> str:
     return str((item["metadata"].get("labels") or {}).get(key) or "")
 
 
-class Gone(SatokenError):
-    """An object that was made anew: what was changed in the old one is gone with it."""
-
-
 def restore(step: Step, at: Site) -> None:
     """Takes the changes of a step back, as far as they are made. Raises Moved, Gone, ApiError."""
-    for attempt in range(TRIES):
-        try:
-            item = current(step.subject, at)
-        except Conflict as error:
-            raise Gone(error.message) from error
+
+    def once() -> None:
+        item = current(step.subject, at)
         back = way_back(step.changes, item)
-        if is_made(item, back):
-            return
-        try:
+        if not is_made(item, back):
             send(step.subject, item, back, at)
-            return
-        except (Conflict, *UNCLEAR):
-            if attempt == TRIES - 1:
-                raise
-            at.sleep(backoff(attempt))
+
+    insist(at, once, *UNCLEAR)
 
 
 def way_back(changes: Iterable[Change], item: Object) -> tuple[Change, ...]:
@@ -451,37 +454,24 @@ def manifest_of(secret: Object) -> Object:
 
 def delete(step: Step, at: Site) -> str:
     """Deletes a Secret that is marked invalid and that nobody has tried to use since."""
-    for attempt in range(TRIES):
-        try:
-            item = current(step.subject, at)
-        except NotFound:
-            return ALREADY
+    subject = step.subject
+    try:
+        item = current(subject, at)
         if left(item, at) > 0:
             raise Held(not_yet(item, at))
-        try:
-            remove(step.subject, item, at, dry_run=True)
-            number = at.journal.intend(recorded(step, (), manifest_of(item)))
-            try:
-                remove(step.subject, item, at)
-            except (Forbidden, Conflict, Invalid):
-                at.journal.mark(number, UNDONE)
-                raise
-            except UNCLEAR:
-                at.sleep(POLL)
-                if is_there(step.subject, at):
-                    raise
-            except NotFound:
-                pass
-            at.journal.mark(number, DONE)
-            return DONE_NOW
-        except Conflict:
-            if attempt == TRIES - 1:
-                raise
-            at.sleep(backoff(attempt))
-    raise AssertionError
+        remove(item, at, dry_run=True)
+        write(
+            recorded(step, (), manifest_of(item)),
+            at,
+            lambda: remove(item, at),
+            lambda: not is_there(subject, at),
+        )
+    except NotFound:
+        return ALREADY
+    return DONE_NOW
 
 
-def remove(subject: Subject, item: Object, at: Site, *, dry_run: bool = False) -> None:
+def remove(item: Object, at: Site, *, dry_run: bool = False) -> None:
     """Deletes a Secret that is as it was looked at. Raises ApiError."""
     from .writes import delete as delete_object
 
@@ -495,7 +485,7 @@ def is_there(subject: Subject, at: Site) -> bool:
     """Whether an object is there, and still that one."""
     try:
         current(subject, at)
-    except (NotFound, Conflict):
+    except (NotFound, Gone):
         return False
     return True
 
@@ -600,7 +590,7 @@ def arrived(entry: Entry, at: Site) -> bool:
     step = read_step(entry)
     try:
         item = current(step.subject, at)
-    except (NotFound, Conflict):
+    except (NotFound, Gone):
         return False
     return not is_made(item, undone(one for one in step.changes if one.path != NOTE))
 
@@ -619,10 +609,9 @@ def await_rollout(step: Step, at: Site) -> str:
             item = current(step.subject, at)
         except NotFound:  # deleted, and its pods with it
             return ""
-        state = rollout(item)
-        if state.failed:
+        state, todo = rollout(item), by_hand(item, at.world())
+        if state.failed and not todo:
             return state.message
-        todo = by_hand(item, at.world())
         left = []
         if state.ready or todo:
             left = [pod for pod in of_workload(item, at) if uses(pod, step)]
@@ -733,21 +722,16 @@ def verify(step: Step, at: Site) -> str:
             continue
         try:
             refused = token_refused(at, step.subject.namespace, account_of(pod), pod)
-        except NotFound:  # it was replaced
-            continue
+        except NotFound as error:
+            if error.details.get("kind") == "pods":  # it was replaced
+                continue
+            refused = error.message
         except Forbidden as error:
             unseen = error.message
             continue
         checked += 1
         if refused:
-            entry = patch_of(step.subject, at)
-            back = take_back_patch(step, entry, at) if entry else "not changed back"
-            raise Stopped(
-                step,
-                f"the API server does not take the token of pod/{pod['metadata']['name']}: "
-                f"{refused}; the template of {step.subject.resource} is as it was before, {back}",
-                back=entry is not None,
-            )
+            raise not_taken(step, pod, refused, at)
     entry = patch_of(step.subject, at)
     if entry is not None:
         at.journal.mark(entry.number, SETTLED)
@@ -756,6 +740,17 @@ def verify(step: Step, at: Site) -> str:
     if not checked:
         return "there are no pods of it with a token now"
     return f"the API server takes the tokens of {checked} pod{'s' * (checked != 1)}"
+
+
+def not_taken(step: Step, pod: Object, why: str, at: Site) -> Stopped:
+    """The error of a pod whose token is refused, after its workload's template was restored."""
+    message = f"the API server does not take the token of pod/{pod['metadata']['name']}: {why}"
+    entry = patch_of(step.subject, at)
+    if entry is None:
+        return Stopped(step, message)
+    came_back = take_back_patch(step, entry, at)
+    whose = f"the template of {step.subject.resource} is as it was before"
+    return Stopped(step, f"{message}; {whose}, {came_back}", back=True)
 
 
 def has_token(pod: Object) -> bool:

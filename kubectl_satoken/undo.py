@@ -11,15 +11,14 @@ from .apply import (
     BACK,
     BEGUN,
     METADATA,
-    TRIES,
     UNCLEAR,
     Event,
     Gone,
     Site,
     Stopped,
     await_ready,
-    backoff,
     current,
+    insist,
     label,
     read_step,
     restore,
@@ -29,7 +28,7 @@ from .apply import (
 from .changes import Change, Moved
 from .cluster import path_of
 from .consumers import name_in
-from .errors import AlreadyExists, Conflict, Forbidden, NotFound, SatokenError
+from .errors import AlreadyExists, Forbidden, NotFound, SatokenError
 from .fixes import satoken
 from .inventory import MARKED_ANNOTATION, by_hand, formerly_used, remembered
 from .journal import UNDONE, Journal
@@ -84,7 +83,8 @@ def noted(secrets: Iterable[Ref], items: Iterable[tuple[Kind, Object]]) -> list[
         )
         if kind == KINDS["Secret"]:
             ref = Ref("Secret", namespace, metadata["name"])
-            if label(item, INVALID_SINCE_LABEL):
+            # a mark of others, as of revoke, has no such note: it is theirs to take back
+            if MARKED_ANNOTATION in (metadata.get("annotations") or {}):
                 found.append(Step(INVALIDATE, subject, (ref,), "", marks_on(item)))
             continue
         changes = remembered(item)
@@ -110,7 +110,9 @@ def marks_on(secret: Object) -> tuple[Change, ...]:
     moment = (metadata.get("annotations") or {}).get(MARKED_ANNOTATION)
     return (
         Change(
-            ("metadata", "labels", INVALID_SINCE_LABEL), None, label(secret, INVALID_SINCE_LABEL)
+            ("metadata", "labels", INVALID_SINCE_LABEL),
+            None,
+            label(secret, INVALID_SINCE_LABEL) or None,
         ),
         Change(("metadata", "annotations", MARKED_ANNOTATION), None, moment),
     )
@@ -168,7 +170,9 @@ def undo_one(back: Back, backs: Sequence[Back], at: Site) -> str:
     step = back.step
     if step.action in (DELETE, INVALIDATE):
         same, said = ensure_secret(step.subject, back.manifest, at)
-        if same and step.action == INVALIDATE:
+        if same and step.action == DELETE:  # it never came to that
+            return ""
+        if same:
             restore(step, at)
         refused = await_accepted(step.subject, at)
         if not refused:
@@ -198,25 +202,23 @@ def ensure_secret(subject: Subject, manifest: Object | None, at: Site) -> tuple[
     try:
         current(subject, at)
         return True, ""
-    except (NotFound, Conflict):
+    except (NotFound, Gone):
         pass
     said = ""
-    for attempt in range(TRIES):
+
+    def once() -> None:
+        nonlocal said
         try:
             at.api.request("GET", where(subject), accept=METADATA)
-            break
         except NotFound:
             if not manifest:
                 raise
-        said = "made anew, with a new token: who has a copy of the old one needs this one"
-        try:
+            said = "made anew, with a new token: who has a copy of the old one needs this one"
             path = path_of(KINDS["Secret"], subject.namespace)
             at.api.request("POST", path, manifest, accept=METADATA)
-            break
-        except (AlreadyExists, *UNCLEAR):  # another undo was quicker, or this one is not sure
-            if attempt == TRIES - 1:
-                raise
-            at.sleep(backoff(attempt))
+
+    # another undo may be quicker, and an answer that was lost tells nothing
+    insist(at, once, AlreadyExists, *UNCLEAR)
     await_filled(subject, at)
     return False, said
 

@@ -293,12 +293,13 @@ def test_without_a_journal_the_objects_tell() -> None:
             "annotations": {"satoken/migrated": dumps(as_json([entry]))},
         },
     }
-    marked = {
+    marked: Any = {
         "kind": "Secret",
         "metadata": {
             **workload()["metadata"],
             "name": "web-token",
             "labels": {"kubernetes.io/legacy-token-invalid-since": "2026-11-25"},
+            "annotations": {"satoken/invalid-since": "2026-11-25T10:00:00Z"},
         },
     }
     item = workload()
@@ -314,6 +315,9 @@ def test_without_a_journal_the_objects_tell() -> None:
     assert [back.step.action for back in found] == [INVALIDATE, UNLIST, PATCH]
     assert [back.step.secrets for back in found] == [(ONE,)] * 3
     assert noted([TWO], items) == []
+    # what others have marked, as revoke does, is not ours to take back
+    del marked["metadata"]["annotations"]
+    assert [back.step.action for back in noted([ONE], items)] == [UNLIST, PATCH]
 
 
 def test_what_another_migration_noted_in_an_object_stays_there() -> None:
