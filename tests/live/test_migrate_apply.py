@@ -223,6 +223,13 @@ def test_one_that_is_not_ready_is_not_touched(stage: Stage) -> None:
         assert versions(stage) == before
 
 
+GHOST = """
+apiVersion: v1
+kind: Node
+metadata: {name: ghost}
+"""
+
+
 def test_a_pod_on_its_way_out_keeps_its_token_until_it_is_gone(stage: Stage) -> None:
     set_out(stage, secret(), workload())
     with pods_run(stage, steady=("web",)) as watch:
@@ -231,6 +238,13 @@ def test_a_pod_on_its_way_out_keeps_its_token_until_it_is_gone(stage: Stage) -> 
         name = old["metadata"]["name"]
         hold = '{"metadata":{"finalizers":["example.org/last-words"]}}'
         stage.shell(f"kubectl -n $NS patch pod {name} --type=merge -p '{hold}'")
+        # kube-controller-manager takes those away that are on no node
+        stage.kubectl("apply", "-f", "-", stdin=GHOST)
+        stage.api().request(
+            "POST",
+            f"/api/v1/namespaces/{stage.namespace}/pods/{name}/binding",
+            {"metadata": {"name": name}, "target": {"kind": "Node", "name": "ghost"}},
+        )
         watch.start()
         done = migrate(stage, "sa/web", *APPLY, "--timeout", "6s", status=1)
         assert f"rollout deployment/web held back: pod/{name} uses it" in done.stdout
@@ -239,6 +253,7 @@ def test_a_pod_on_its_way_out_keeps_its_token_until_it_is_gone(stage: Stage) -> 
         let_go = '{"metadata":{"finalizers":null}}'
         stage.shell(f"kubectl -n $NS patch pod {name} --type=merge -p '{let_go}'")
         migrate(stage, "sa/web", *APPLY)
+        stage.shell("kubectl delete node ghost")
         assert "secrets/web-token" not in state(stage)
 
 
