@@ -129,7 +129,7 @@ WRITES = {
     "writes.patch": "the date of a handle, the mark of a token that revoke ends",
     "writes.delete": "what revoke ends a token by, a handle whose token was not made",
     "apply.send": "what a step of migrate changes, as its plan has shown it",
-    "undo.ensure_secret": "a token Secret, again, that migrate had deleted",
+    "undo.ensure_secret.once": "a token Secret, again, that migrate had deleted",
     "mint.request_token": "a token, of which nothing is stored",
     "review.by_token_review": "a question",
     "review.by_using_it": "a question",
