@@ -88,13 +88,11 @@ class Event(NamedTuple):
 
 
 class Stopped(SatokenError):
-    """A step failed. What was done before it stands in the journal; ``back`` tells whether the
-    change to its workload was taken back."""
+    """A step failed. What was done before it stands in the journal."""
 
-    def __init__(self, step: Step, message: str, hint: str = "", *, back: bool = False) -> None:
+    def __init__(self, step: Step, message: str, hint: str = "") -> None:
         super().__init__(message, hint)
         self.step = step
-        self.back = back
 
 
 class Gone(Conflict):
@@ -580,7 +578,6 @@ def follow(step: Step, at: Site) -> str:
         f"{step.subject.resource} did not get ready without its Secret: {failed}; "
         f"its template is as it was before, {came_back}",
         f"why: {satoken(at.world(), step.subject.namespace, 'doctor', step.subject.resource)}",
-        back=True,
     )
 
 
@@ -750,7 +747,7 @@ def not_taken(step: Step, pod: Object, why: str, at: Site) -> Stopped:
         return Stopped(step, message)
     came_back = take_back_patch(step, entry, at)
     whose = f"the template of {step.subject.resource} is as it was before"
-    return Stopped(step, f"{message}; {whose}, {came_back}", back=True)
+    return Stopped(step, f"{message}; {whose}, {came_back}")
 
 
 def has_token(pod: Object) -> bool:

@@ -30,6 +30,7 @@ from kubectl_satoken.rollout import rollout
 from tests.cluster import Cluster
 from tests.scenarios import PLACE, Stage
 
+LATER = 0.4  # seconds; a pod takes longer to get ready
 REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 STATUS = "application/merge-patch+json"
 
@@ -263,7 +264,8 @@ class Gate(ThreadingHTTPServer):
     """Stands before the API server as its administrator, and counts what is written through it.
 
     ``at`` decides what happens at a write, by its number from 1 on: "before" and "after" kill the
-    process group ``group`` before it is sent on or before its answer is; "conflict" answers 409,
+    process group ``group`` before it is sent on or before its answer is, "later" a moment after
+    that, in the middle of what follows; "conflict" answers 409,
     "cut" sends it on and breaks off without an answer, "refuse" answers 403, "slow" takes its time.
     """
 
@@ -338,6 +340,9 @@ class Porter(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.answer(*answer)
+        if what == "later":
+            time.sleep(LATER)
+            self.server.kill()
 
     def send_on(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Sends the request on, and returns the answer."""

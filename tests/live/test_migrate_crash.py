@@ -80,7 +80,7 @@ def killed(at: Place, number: int, when: str, *words: str) -> None:
     at.gate.at[so_far + number] = when
     done = run_through(at.gate, at.stage, *words)
     assert done.returncode == -9, (number, when, done.stdout, done.stderr)
-    assert len(at.gate.writes) == so_far + number
+    assert len(at.gate.writes) == so_far + number, "while it waits, nothing else is written"
     assert not at.gate.at
 
 
@@ -138,6 +138,8 @@ def test_killed_at_every_write(cluster: Cluster, known: Known, tmp_path: Path) -
         for number in range(1, writes + 1)
         for when in ("before", "after")
     ]
+    # while it waits for pods with, and for pods without, the Secret
+    cases += [(crash_there, 1, "later"), (crash_back, known.back, "later")]
 
     def work(share: int) -> None:
         with place(cluster, tmp_path / f"{share}") as at:
