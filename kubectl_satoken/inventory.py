@@ -27,6 +27,7 @@ from .consumers import (
 from .convert import Obstacle, TokenSecret, projection_for, projections_for
 from .fixes import JOB_GENERATED, dumps, kubectl, pipe, quote
 from .keepers import Keeper, is_applied, keeper_of, robot_of
+from .managed_fields import entries
 from .mounts import account_of
 from .times import day, seconds
 from .token_secrets import INVALID_SINCE_LABEL, LAST_USED_LABEL, UID_ANNOTATION, account_named
@@ -140,7 +141,8 @@ class Blind(NamedTuple):
 class Inventory(NamedTuple):
     """All that was found.
 
-    ``migrated`` are the Secrets that a workload used before, as it says. ``copies`` are the places
+    ``migrated`` are the Secrets that a workload used before, as it says, and when that ended at the
+    latest (seconds since the epoch). ``copies`` are the places
     with a copy of a Secret's token, in words; empty where nobody has looked for them.
     """
 
@@ -148,7 +150,7 @@ class Inventory(NamedTuple):
     accounts: dict[Ref, Account]
     consumers: dict[Ref, list[Consumer]]
     workloads: list[Workload]
-    migrated: frozenset[Ref]
+    migrated: dict[Ref, float]
     blind: tuple[Blind, ...]
     copies: dict[Ref, tuple[str, ...]] = {}
 
@@ -253,7 +255,7 @@ class Stock:
         self.search = Search(tokens, world)
         self.accounts: dict[Ref, Account] = {}
         self.workloads: list[Workload] = []
-        self.migrated: set[Ref] = set()
+        self.migrated: dict[Ref, float] = {}
         self.owners = {
             Ref("ServiceAccount", token.ref.namespace, token.account) for token in tokens.values()
         }
@@ -279,7 +281,7 @@ class Stock:
             self.accounts,
             self.search.found(),
             self.workloads,
-            frozenset(self.migrated),
+            self.migrated,
             tuple(blind),
         )
 
@@ -304,7 +306,9 @@ class Stock:
                 return  # it counts under what made it
         namespace = item["metadata"].get("namespace", "")
         for secret in formerly_used(item):
-            self.migrated.add(Ref("Secret", namespace, secret))
+            ref = Ref("Secret", namespace, secret)
+            ended = noted_at(item, self.world.now())
+            self.migrated[ref] = max(ended, self.migrated.get(ref, ended))
         used = {
             use.name: self.tokens[ref]
             for use in uses_of(item)
@@ -489,6 +493,13 @@ def by_hand(item: Object, world: World) -> tuple[str, ...]:
 def note_in(item: Object) -> str:
     """The annotation that says what was changed in an object; empty without one."""
     return str((item["metadata"].get("annotations") or {}).get(MIGRATED_ANNOTATION) or "")
+
+
+def noted_at(item: Object, now: float) -> float:
+    """When an object was last changed by a migration: the time of the note, or now."""
+    path = ("f:metadata", "f:annotations", f"f:{MIGRATED_ANNOTATION}")
+    times = [seconds(entry["time"]) for entry in entries(item, *path) if entry.get("time")]
+    return max(times, default=now)
 
 
 def remembered(item: Object) -> tuple[Change, ...]:

@@ -269,14 +269,24 @@ def is_user(consumer: Consumer) -> bool:
 
 def from_outside(token: Token, found: Inventory, wish: Wish, now: float) -> Iterator[str]:
     """That somebody may use a token whom the cluster does not show."""
-    if found.consumers.get(token.ref) or token.ref in found.migrated or token.invalid:
+    consumers = found.consumers.get(token.ref, ())
+    if token.invalid or any(is_user(one) for one in consumers):
         return
+    outside = (
+        f"it was used on {token.used}: somebody outside does; give them one that is renewed "
+        f"(kubectl satoken mint {token.account} --renew)"
+    )
+    if token.ref in found.migrated:
+        since = found.migrated[token.ref]
+        # a day that began after that: an earlier use may have been the last of what was migrated
+        if (day(token.used) or 0.0) > since:
+            yield f"nothing in the cluster uses it since {date(since)}, yet {outside}"
+        return
+    if consumers:
+        return  # it may have been they, until lately
     used = last_use(token.used, now)
     if used is not None and now - used < wish.grace:
-        yield (
-            f"nothing in the cluster uses it, yet it was used on {token.used}: somebody outside "
-            f"does; give them one that is renewed (kubectl satoken mint {token.account} --renew)"
-        )
+        yield f"nothing in the cluster uses it, yet {outside}"
     elif used is None and token.created and now - seconds(token.created) < wish.grace:
         yield (
             "nothing in the cluster uses it, and it is so new that somebody outside may be about to"
@@ -339,6 +349,8 @@ def retire(
         )
     if not token.invalid:
         why = "marks it invalid: the API server refuses the token, until the label is taken off"
+        if any(is_user(one) for one in found.consumers.get(token.ref, ())):
+            why += "; whether somebody outside uses it as well, only --audit-log can tell"
         if token.account_state in (MISSING, ANOTHER):
             why = (
                 f"marks it invalid: its account is {token.account_state}, so it is refused already"

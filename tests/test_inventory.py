@@ -235,7 +235,7 @@ def test_what_was_used_before_is_remembered() -> None:
     done = changed(first, only(stock(account(), first)).changes)
     found = stock(account(), done)
     assert not found.workloads
-    assert found.migrated == {T}
+    assert list(found.migrated) == [T]
 
 
 def test_a_note_that_nobody_can_read_is_no_note() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kubectl_satoken.changes import changed, undone
-from kubectl_satoken.inventory import Inventory
+from kubectl_satoken.inventory import MIGRATED_ANNOTATION, Inventory
 from kubectl_satoken.plan import (
     DELETE,
     GRACE,
@@ -187,10 +187,36 @@ def test_who_uses_it_from_outside_is_not_cut_off() -> None:
     ]
 
 
-def test_a_use_by_what_was_migrated_is_not_from_outside() -> None:
-    first = stock(account(), workload())
-    done = changed(workload(), first.workloads[0].changes)
-    assert actions(plan(of({USED: "2026-11-25"}, None, done)))[0] == "invalidate secret/t"
+def migrated_at(moment: str) -> Object:
+    """A workload that used the Secret up to then."""
+    done = changed(workload(), stock(account(), workload()).workloads[0].changes)
+    fields: Object = {"f:metadata": {"f:annotations": {f"f:{MIGRATED_ANNOTATION}": {}}}}
+    entry = {"manager": "kubectl-satoken", "time": moment, "fieldsV1": fields}
+    done["metadata"] = {**done["metadata"], "managedFields": [entry]}
+    return done
+
+
+@pytest.mark.parametrize("used", ["2026-11-19", "2026-11-20"])
+def test_a_use_by_what_was_migrated_is_not_from_outside(used: str) -> None:
+    made = plan(of({USED: used}, None, migrated_at("2026-11-20T08:00:00Z")))
+    assert actions(made)[0] == "invalidate secret/t"
+
+
+def test_a_use_after_all_was_migrated_is_from_outside() -> None:
+    made = plan(of({USED: "2026-11-21"}, None, migrated_at("2026-11-20T08:00:00Z")))
+    assert not actions(made)
+    assert (
+        step(made, INVALIDATE)
+        .blocked[0]
+        .startswith(
+            "nothing in the cluster uses it since 2026-11-20, yet it was used on 2026-11-21"
+        )
+    )
+
+
+def test_that_others_may_use_it_as_well_is_said() -> None:
+    made = plan(of({USED: "2026-11-25"}, None, workload()))
+    assert "only --audit-log can tell" in step(made, INVALIDATE).why
 
 
 def test_a_new_secret_may_be_about_to_be_used() -> None:
