@@ -4,6 +4,7 @@ at work at the same time. That runs are killed is for test_migrate_crash.py."""
 import json
 import random
 import re
+import signal
 import stat
 import subprocess
 import time
@@ -221,6 +222,31 @@ def test_one_that_is_not_ready_is_not_touched(stage: Stage) -> None:
         done = migrate(stage, "sa/web", *APPLY, status=1)
         assert "it is not ready as it is: 0 of 1 pods are available" in done.stdout
         assert versions(stage) == before
+
+
+def test_who_does_not_want_to_wait_any_longer(stage: Stage) -> None:
+    set_out(stage, secret(), workload())
+    with pods_run(stage, steady=("web",), never=lambda pod: not legacy(pod)) as watch:
+        rolled_out(stage, "deployment/web")
+        before = state(stage)
+        watch.start()
+        run = subprocess.Popen(
+            ["kubectl", "satoken", "migrate", "-n", stage.namespace, "sa/web", *APPLY],
+            env=stage.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert run.stdout is not None
+        assert any(line == "patch deployment/web done\n" for line in run.stdout)
+        run.send_signal(signal.SIGINT)
+        _, stderr = run.communicate(timeout=30)
+        assert run.returncode == 130, stderr
+        done = subprocess.CompletedProcess([], 130, "", stderr)
+        assert hint(done, "on").endswith(f"--grace 0s --apply -n {stage.namespace}")
+        stage.shell(f"{hint(done, 'back')} --yes")
+        assert state(stage) == before
 
 
 GHOST = """
