@@ -447,10 +447,8 @@ class Job:
 
     def backs(self, journal: "Journal") -> "list[Back]":
         """The steps to take back: those of the journal, and what the cluster tells of others."""
-        from ..mounts import account_of
-        from ..plan import DELETE, INVALIDATE, PATCH, UNLIST, Step, Subject
-        from ..token_secrets import token_secret
-        from ..undo import Back, noted, to_undo
+        from ..plan import DELETE, INVALIDATE, PATCH, UNLIST
+        from ..undo import noted, to_undo
         from ..world import KINDS
 
         items, secrets = list(self.notes()), list(self.marked())
@@ -458,28 +456,15 @@ class Job:
         chosen = [(KINDS["Secret"], one) for one in secrets if ref_of(one) in wanted]
         backs = to_undo(wanted, journal)
         known = {(back.step.action, back.step.subject.uid) for back in backs}
-        more = [
+        backs += [
             back
             for back in noted(wanted, [*items, *chosen])
             if (back.step.action, back.step.subject.uid) not in known
         ]
-        there = {ref_of(one) for one in secrets}
-        kept = {ref for back in backs if back.manifest for ref in back.step.secrets}
-        for back in [*more]:
-            if back.step.action != PATCH:
-                continue
-            _, item = next(one for one in items if uid_of(one[1]) == back.step.subject.uid)
-            for ref in back.step.secrets:
-                if ref in there or ref in kept:
-                    continue
-                # another's journal has its manifest: this one is as good
-                kept.add(ref)
-                account = account_of({"spec": spec_of(item)})
-                manifest = token_secret(ref.namespace, ref.name, account)
-                subject = Subject(KINDS["Secret"], ref.namespace, ref.name, "", "")
-                more.append(Back(Step(DELETE, subject, (ref,), ""), manifest))
+        workloads = {uid_of(item): item for _, item in items}
+        backs += made_again([*backs], workloads, {ref_of(one) for one in secrets})
         order = (DELETE, INVALIDATE, UNLIST, PATCH)
-        return sorted([*backs, *more], key=lambda back: order.index(back.step.action))
+        return sorted(backs, key=lambda back: order.index(back.step.action))
 
     def to_go_back(
         self,
@@ -768,6 +753,30 @@ def is_wanted(secret: "Object", names: set[str] | None, accounts: set[str]) -> b
     if names is None:
         return True
     return secret["metadata"]["name"] in names or account_named(secret) in accounts
+
+
+def made_again(
+    backs: "Iterable[Back]", workloads: "dict[str, Object]", there: "set[Ref]"
+) -> "Iterator[Back]":
+    """What makes those Secrets again that workloads, by their uid, go back to, and that are not
+    there: somebody else has deleted them, whose journal has their manifests. These are as good."""
+    from ..mounts import account_of
+    from ..plan import DELETE, PATCH, Step, Subject
+    from ..token_secrets import token_secret
+    from ..undo import Back
+    from ..world import KINDS
+
+    known = there | {ref for back in backs if back.manifest for ref in back.step.secrets}
+    for back in backs:
+        item = workloads.get(back.step.subject.uid)
+        if back.step.action != PATCH or item is None:
+            continue
+        for ref in set(back.step.secrets) - known:
+            known.add(ref)
+            account = account_of({"spec": spec_of(item)})
+            manifest = token_secret(ref.namespace, ref.name, account)
+            subject = Subject(KINDS["Secret"], ref.namespace, ref.name, "", "")
+            yield Back(Step(DELETE, subject, (ref,), ""), manifest)
 
 
 def ref_of(item: "Object") -> "Ref":

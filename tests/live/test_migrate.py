@@ -780,3 +780,20 @@ def test_a_secret_of_which_there_are_copies_is_kept(stage: Stage) -> None:
     found = json.loads(migrate(stage, "--copies", "-o", "json").stdout)
     jsonschema.Draft202012Validator(SCHEMA).validate(found)
     assert len(about(found, "copied")["copies"]) == 2
+
+
+def test_who_began_it_takes_back_what_another_finished(stage: Stage) -> None:
+    set_out(stage, template(mounting("web-token")).replace("replicas: 1", "replicas: 0"))
+    before = stage.get("deployment/web")["spec"]
+    home = stage.environ["HOME"]
+    for name, words in (("jane", ("--stage=patch",)), ("john", ())):
+        stage.environ["HOME"] = f"{home}/{name}"
+        done = apply(stage, *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert not is_there(stage)
+    # her journal knows nothing of the Secret's end
+    stage.environ["HOME"] = f"{home}/jane"
+    back = migrate(stage, "deploy/web", "--undo", "--yes")
+    assert back.returncode == 0, back.stdout + back.stderr
+    assert stage.get("deployment/web")["spec"] == before
+    assert is_there(stage)
