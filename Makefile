@@ -15,12 +15,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 IN_VENV := PATH="$(BIN):$$PATH"
 PYTEST := $(IN_VENV) $(BIN)/python -m pytest
 # each worker has a control plane of its own for tests/live, but there is one node only
-UNIT := -n 2 --ignore=tests/live --ignore=tests/node
+UNIT := -n 2 --ignore=tests/live --ignore=tests/node --ignore=tests/krew
 DEMO := $(IN_VENV) $(BIN)/kubectl-satoken doctor -f examples/shop.yaml
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help demo install test unit lint format docs pages rights cluster cluster-down changed
+.PHONY: help demo install test unit lint format docs pages rights bundle cluster cluster-down changed
 
 help:  ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="	" read -r name text; do \
@@ -41,6 +41,7 @@ test: lint  ## run everything: lint, and all tests, also those on a real Kuberne
 	$(IN_VENV) $(BIN)/python -m tests.cluster build || test "$$CI" != true
 	$(PYTEST) $(UNIT)
 	$(PYTEST) -n 3 tests/live
+	$(PYTEST) tests/krew
 	$(PYTEST) tests/node
 
 unit: $(TESTED)  ## run the tests that need no cluster
@@ -63,6 +64,9 @@ pages: $(TESTED)  ## make anew what the pages in docs/ show, by running their co
 
 rights: $(TESTED)  ## make anew the roles in docs/rbac/, by what the commands ask a cluster for
 	$(IN_VENV) $(BIN)/python -m tests.rights
+
+bundle: $(MADE)  ## make the archive and the manifest for krew in dist/
+	$(BIN)/python krew/build
 
 cluster: $(TESTED)  ## start a Kubernetes to play with (NODE=1: with a node on which pods run)
 	@$(IN_VENV) $(BIN)/python -m tests.cluster up --dir .cluster $(if $(NODE),--node)

@@ -33,6 +33,7 @@ SWEEP = (
     "/apis/apps/v1/statefulsets",
     "/apis/apps/v1/daemonsets",
     "/apis/batch/v1/jobs",
+    "/apis/batch/v1/cronjobs",
 )
 ACCEPT = {"json": "application/json", "protobuf": "application/vnd.kubernetes.protobuf"}
 CONTINUE = {

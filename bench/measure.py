@@ -24,6 +24,7 @@ class Program(NamedTuple):
     env: Mapping[str, str]
     fine: tuple[int, ...] = (0,)  # exit statuses
     reference: str | None = None  # the name of another
+    inner: tuple[str, ...] = ()  # what argv executes at once, where callgrind cannot follow it
 
 
 class Cost(NamedTuple):
@@ -102,7 +103,7 @@ def instructions(program: Program) -> float:
     with tempfile.NamedTemporaryFile("r") as log:
         valgrind = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
         done = subprocess.run(
-            [*valgrind, f"--log-file={log.name}", *program.argv],
+            [*valgrind, f"--log-file={log.name}", *(program.inner or program.argv)],
             env=dict(program.env),
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -31,6 +31,12 @@ def main() -> "NoReturn":
     leave(run(sys.argv[1:], Env()))
 
 
+def complete() -> "NoReturn":
+    """The console script kubectl_complete-satoken, which kubectl runs when TAB is pressed."""
+    sys.argv.insert(1, "__complete")
+    main()
+
+
 def leave(status: int) -> "NoReturn":
     """Ends the process without taking the interpreter down piece by piece, a tenth of a call.
 

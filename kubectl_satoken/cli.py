@@ -12,7 +12,18 @@ from .errors import ExitStatus, SatokenError, UsageError, redact, visible
 PROG = "kubectl satoken"
 
 #: The verbs, each a module of the package commands with ``add_parser`` and ``run``.
-VERBS = ("doctor", "can-i", "who-can", "mint", "revoke", "migrate", "explain", "snapshot")
+VERBS = (
+    "doctor",
+    "can-i",
+    "who-can",
+    "mint",
+    "inspect",
+    "revoke",
+    "migrate",
+    "explain",
+    "snapshot",
+    "completion",
+)
 
 DESCRIPTION = "Why a pod has no working service account token, and the fix."
 
@@ -131,6 +142,10 @@ def dispatch(argv: Sequence[str], env: Env) -> int:
     if verb in ("--version", "version"):
         env.stdout.write(f"kubectl-satoken {__version__}\n")
         return ExitStatus.OK
+    if verb == "__complete":  # as cobra's programs have it
+        from .complete import answer
+
+        return answer(argv[1:], env)
     if verb not in VERBS:
         raise unknown_verb(verb)
     one = verb_parser(verb)

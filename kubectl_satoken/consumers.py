@@ -206,7 +206,7 @@ def uses_of(item: Object) -> Iterator[Use]:
     """What an object uses: Secrets, and the account that its pods run as."""
     if item["kind"] == "ServiceAccount" and is_built_in(item):
         for field in (LISTED, PULL):
-            for index, reference in enumerate(item.get(field) or []):
+            for index, reference in enumerate(entries(item, field)):
                 yield Use("Secret", name_in(reference), field, f"{field}[{index}].name")
         return
     for path, spec in pod_specs(item):
@@ -224,20 +224,20 @@ def secret_uses(spec: Object, path: str = "spec") -> Iterator[Use]:
 
 def references(spec: Object, path: str) -> Iterator[Use]:
     """The places where a pod spec can refer to a Secret; many name none."""
-    for index, reference in enumerate(spec.get("imagePullSecrets") or []):
+    for index, reference in enumerate(entries(spec, "imagePullSecrets")):
         yield Use("Secret", name_in(reference), PULL, f"{path}.imagePullSecrets[{index}].name")
     for field in ("initContainers", "containers", "ephemeralContainers"):
-        for number, container in enumerate(spec.get(field) or []):
-            where, own = f"{path}.{field}[{number}]", str(container.get("name") or "")
-            for index, source in enumerate(container.get("envFrom") or []):
+        for number, container in enumerate(entries(spec, field)):
+            where, own = f"{path}.{field}[{number}]", str(inner(container, "name") or "")
+            for index, source in enumerate(entries(container, "envFrom")):
                 name = name_in(inner(source, "secretRef"))
                 at = f"{where}.envFrom[{index}].secretRef.name"
                 yield Use("Secret", name, ENV_FROM, at, "", own)
-            for index, variable in enumerate(container.get("env") or []):
+            for index, variable in enumerate(entries(container, "env")):
                 name = name_in(inner(variable, "valueFrom", "secretKeyRef"))
                 at = f"{where}.env[{index}].valueFrom.secretKeyRef.name"
                 yield Use("Secret", name, ENV, at, str(inner(variable, "name") or ""), own)
-    for number, volume in enumerate(spec.get("volumes") or []):
+    for number, volume in enumerate(entries(spec, "volumes")):
         where, own = f"{path}.volumes[{number}]", str(inner(volume, "name") or "")
         for kind, field in VOLUME_SECRETS:
             found = inner(volume, kind, field)
@@ -246,7 +246,7 @@ def references(spec: Object, path: str) -> Iterator[Use]:
             if isinstance(found, dict):
                 at += ".name"
             yield Use("Secret", name_in(found), how, at, own)
-        for index, source in enumerate(inner(volume, "projected", "sources") or []):
+        for index, source in enumerate(entries(inner(volume, "projected"), "sources")):
             at = f"{where}.projected.sources[{index}].secret.name"
             yield Use("Secret", name_in(inner(source, "secret")), PROJECTED, at, own)
 
@@ -257,7 +257,7 @@ def named_in(item: Object) -> Iterator[Use]:
         if not isinstance(value, dict) or has_containers(value):
             continue
         for key, within in value.items():
-            lower = key.lower()
+            lower = str(key).lower()
             for word, kind in (("secret", "Secret"), ("serviceaccount", "ServiceAccount")):
                 if word in lower:
                     for name in names_in(within):
@@ -269,6 +269,12 @@ def inner(value: Any, *path: str) -> Any:
     for field in path:
         value = value.get(field) if isinstance(value, dict) else None
     return value
+
+
+def entries(value: Any, field: str) -> list[Any]:
+    """The entries of a list in a map; none where it is something else, as in a custom resource."""
+    found = inner(value, field)
+    return found if isinstance(found, list) else []
 
 
 def name_in(reference: Any) -> str:
@@ -385,7 +391,7 @@ class Search:
 def state_of(workload: Object) -> str:
     """Why a workload has no pods now, though it will have some; or that it has ended."""
     spec = workload.get("spec") or {}
-    conditions = inner(workload, "status", "conditions") or []
+    conditions = entries(inner(workload, "status"), "conditions")
     if workload["kind"] == "Job" and any(
         inner(one, "type") in ("Complete", "Failed") and inner(one, "status") == "True"
         for one in conditions

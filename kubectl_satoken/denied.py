@@ -189,8 +189,10 @@ def needs(found: Iterable[Denied], user: str = "") -> Needs:
 
 
 def grant(message: str, role: str, world: World) -> str:
-    """The least Role, called so, that lets somebody do what a 403 refuses: the commands that make
-    and bind it, for who may. Empty for a text that is no such refusal.
+    """The least Role that lets somebody do what a 403 refuses: the commands that make and bind it,
+    for who may. Empty for a text that is no such refusal.
+
+    ``role`` is what it is called; ``{verb}`` in it stands for the verb that was refused.
     """
     from .fixes import kubectl
 
@@ -198,6 +200,7 @@ def grant(message: str, role: str, world: World) -> str:
         namespace, asked = question
         if not user or asked.path:
             continue
+        role = role.replace("{verb}", asked.verb)
         subject = f"--user={user}"
         if user.startswith(USER_PREFIX):
             subject = f"--serviceaccount={user.removeprefix(USER_PREFIX)}"

@@ -19,8 +19,16 @@ from .token_secrets import (
     taken_secrets,
     token_secret,
 )
-from .workloads import controller_of, finished, is_live, owner_of, template_path, template_pod
-from .world import KINDS, Object, Unseen, Want, World
+from .workloads import (
+    controller_of,
+    finished,
+    is_live,
+    owner_of,
+    template_path,
+    template_paths,
+    template_pod,
+)
+from .world import Object, Unseen, Want, World, is_custom
 
 Name = tuple[str, str, str]
 
@@ -303,7 +311,7 @@ def examine_item(
     metadata = item["metadata"]
     name: Name = (item["kind"], metadata.get("namespace", ""), metadata["name"])
     report = Report([name], [], [], [], [], 0, wanted=wanted)
-    if item["kind"] not in KINDS:
+    if is_custom(item):
         report = report._replace(kinds=((item["kind"], item.get("apiVersion", "")),))
     found: dict[tuple[str, str, bool], Cause] = {}
     checked = 0
@@ -328,8 +336,11 @@ def examine_item(
             if subject.get("file"):
                 report.notes.append((name, probed(subject, world)))
             used += [Used(name, *verdict) for verdict in verdicts(subject)]
-        elif item["kind"] == "Secret":
+        elif subject["kind"] == item["kind"] == "Secret":
             report.tokens.extend(token_of_secret(item, name))
+            if look is not None and report.tokens:
+                text = "--verify and --probe are about pods; inspect is for tokens in Secrets"
+                report.notes.append((name, text))
         elif subject["kind"] == "Pod" and (alive or item["kind"] == "Pod"):
             report.tokens.extend(tokens_of(subject, name, world))
             pod = subject["metadata"]["name"]
@@ -338,9 +349,11 @@ def examine_item(
                 report.notes.append(
                     (name, f"{subject['metadata']['name']} has ended: nothing renews its token")
                 )
-    if not report.tokens and world.source != "cluster" and (paper := template_pod(item)):
+    if not report.tokens and world.source != "cluster":
         # in files the template is all there is: these are the tokens that its pods would have
-        report.tokens.extend(tokens_of(admitted(paper, world), name, world))
+        for path in template_paths(item):
+            paper = admitted(template_pod(item, path) or {}, world)
+            report.tokens.extend(tokens_of(paper, name, world))
     causes = sorted(found.values(), key=lambda cause: rank(cause.finding))
     return report._replace(
         causes=rooted([cause for cause in causes if cause.finding.ignored is None]),
@@ -434,9 +447,11 @@ def rooted(causes: list[Cause]) -> list[Cause]:
 
 
 def maker(subject: Object, world: World) -> str:
-    """The name of what a pod is made from; of what stands alone its own."""
+    """What a pod is made from: workload and template; of what stands alone its own name."""
     owner = owner_of(subject, world) if subject["kind"] == "Pod" else None
-    return f"{owner.kind}/{owner.name}" if owner else str(subject["metadata"]["name"])
+    if owner is None:
+        return str(subject["metadata"]["name"])
+    return f"{owner.kind}/{owner.name} {' '.join(owner.path)}"
 
 
 def subjects(item: Object, world: World, report: Report) -> Iterator[Object]:

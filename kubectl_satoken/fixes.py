@@ -8,8 +8,8 @@ import json
 from typing import Any
 
 from .checks import Fix
-from .workloads import Owner, is_live, owner_of, template_pod
-from .world import KINDS, Object, World
+from .workloads import Owner, is_live, owner_of, step_into
+from .world import Object, World
 
 # What the Job controller writes into a Job, and refuses to find in a new one.
 JOB_GENERATED = ("controller-uid", "batch.kubernetes.io/controller-uid")
@@ -60,16 +60,24 @@ def patch_pod(
     if owner is None:
         whole = with_metadata({"spec": {**patch, "nodeName": None}}, metadata)
         commands = [replace(world, namespace, "pod", name, whole)]
-    elif owner.kind == "Job":
+    elif owner.kind == "Job" and owner.built_in:
         commands = [replace(world, namespace, "job", owner.name, job_patch(owner, patch, metadata))]
     else:
-        nested = nest(owner, patch, metadata)
+        nested: Any = with_metadata({"spec": patch} if patch else {}, metadata)
         words = ["patch", owner.resource, owner.name]
-        if owner.kind not in KINDS:
-            if has_list(patch):
-                # only the built-in types know how to merge lists, so this is a person's work
+        if not owner.built_in:
+            # only the built-in types know how to merge lists
+            template = step_into(owner.object, owner.path) if owner.path else None
+            if template is None and has_list(patch):
                 return Fix(summary, (kubectl(world, namespace, "edit", *words[1:]),), "", True)
-            words.append("--type=merge")
+            nested = with_whole_lists(template or {}, nested)
+            in_list = any(field.isdigit() for field in owner.path)
+            words.append("--type=json" if in_list else "--type=merge")
+            if in_list:
+                nested = operations(template or {}, nested, owner.path)
+        if isinstance(nested, dict):
+            for field in reversed(owner.template):
+                nested = {field: nested}
         commands = [kubectl(world, namespace, *words, "-p", dumps(nested))]
         commands += nudge(pod, owner, world)
     return Fix(summary, tuple(commands), recreates=True)
@@ -92,27 +100,88 @@ def with_metadata(patch: Object, metadata: Object | None) -> Object:
 
 
 def has_already(owner: Owner, patch: Object, metadata: Object | None = None) -> bool:
-    """Whether the owner's template has all that a patch of plain fields would set."""
-    template = template_pod(owner.object) if owner.object else None
-    if template is not None and any(
-        (template["metadata"].get(field) or {}).get(key) != value
-        for field, entries in (metadata or {}).items()
-        for key, value in entries.items()
-    ):
+    """Whether the owner's template is as a patch would leave it."""
+    template = step_into(owner.object, owner.path) if owner.path else None
+    if template is None:
         return False
-    return template is not None and all(
-        not isinstance(value, dict | list) and template["spec"].get(field) == value
-        for field, value in patch.items()
+    own = template.get("metadata") or {}
+    return bool(
+        merged(template["spec"], patch) == template["spec"] and merged(own, metadata or {}) == own
     )
 
 
-def nest(owner: Owner, patch: Object, metadata: Object | None = None) -> Object:
-    """A patch of the pod spec as a patch of the whole owner."""
-    path = ("spec", "jobTemplate", "spec", "template") if owner.kind == "CronJob" else ()
-    nested = with_metadata({"spec": patch} if patch else {}, metadata)
-    for field in reversed(path or ("spec", "template")):
-        nested = {field: nested}
-    return nested
+# The lists of a pod spec that a strategic merge patch merges, and by which field of their items.
+MERGE_KEYS = {
+    "containers": "name",
+    "initContainers": "name",
+    "volumes": "name",
+    "env": "name",
+    "volumeMounts": "mountPath",
+}
+
+
+def with_whole_lists(value: Object, patch: Object) -> Object:
+    """A strategic merge patch of a value as a plain merge patch, in which lists are whole."""
+    plain: Object = {}
+    for key, change in patch.items():
+        if isinstance(change, dict):
+            old = value.get(key)
+            plain[key] = with_whole_lists(old if isinstance(old, dict) else {}, change)
+        elif isinstance(change, list) and key in MERGE_KEYS:
+            plain[key] = merged_list(value.get(key) or [], change, MERGE_KEYS[key])
+        else:
+            plain[key] = change
+    return plain
+
+
+def merged_list(items: list[Object], changes: list[Object], by: str) -> list[Object]:
+    """A list with changes merged into the items that have the same key, or added."""
+    found = {item.get(by): item for item in items}
+    for change in changes:
+        if change.get("$patch") == "delete":
+            found.pop(change.get(by), None)
+        else:
+            found[change.get(by)] = merged(found.get(change.get(by)) or {}, change)
+    return list(found.values())
+
+
+def merged(value: Any, patch: Any) -> Any:
+    """A value with a strategic merge patch of it applied."""
+    if not isinstance(patch, dict):
+        return patch
+    whole = dict(value) if isinstance(value, dict) else {}
+    for key, change in with_whole_lists(whole, patch).items():
+        if change is None:
+            whole.pop(key, None)
+        elif change != [] or key in whole:
+            whole[key] = merged(whole.get(key), change)
+    return whole
+
+
+def operations(template: Object, patch: Object, path: tuple[str, ...]) -> list[Object]:
+    """A merge patch of a template as a JSON patch, for a template that is in a list."""
+    made: list[Object] = []
+    for part, fields in patch.items():
+        old = template.get(part)
+        if not isinstance(old, dict):
+            made.append(operation((*path, part), merged({}, fields)))
+            continue
+        for field, change in fields.items():
+            if change is not None:
+                made.append(operation((*path, part, field), merged(old.get(field), change)))
+            elif field in old:
+                made.append({"op": "remove", "path": pointer((*path, part, field))})
+    return made
+
+
+def operation(path: tuple[str, ...], value: Any) -> Object:
+    """The operation of a JSON patch that sets a field, whether it is there or not."""
+    return {"op": "add", "path": pointer(path), "value": value}
+
+
+def pointer(path: tuple[str, ...]) -> str:
+    """A path as a JSON pointer."""
+    return "".join("/" + field.replace("~", "~0").replace("/", "~1") for field in path)
 
 
 def has_list(value: Any) -> bool:
@@ -192,7 +261,7 @@ def restart(pod: Object, world: World) -> list[str]:
         if not is_live(pod):
             return []
         return [replace(world, namespace, "pod", name, {"spec": {"nodeName": None}})]
-    if owner.kind in ("Deployment", "DaemonSet", "StatefulSet"):
+    if owner.built_in and owner.kind in ("Deployment", "DaemonSet", "StatefulSet"):
         commands = [
             kubectl(world, namespace, "rollout", "restart", f"{owner.resource}/{owner.name}")
         ]

@@ -110,9 +110,9 @@ class Foreign(NamedTuple):
     system: str
 
 
-def system_of(file: TokenFile, pod: Object) -> str:
-    """For whom a token is that is not for the API server; empty where that is not known."""
-    audience = file.audience.lower().rstrip("/")
+def audience_system(text: str) -> str:
+    """For whom an audience stands; empty where that is not known."""
+    audience = text.lower().rstrip("/")
     if audience in AUDIENCES:
         return AUDIENCES[audience]
     for head, system in AUDIENCE_HEADS:
@@ -121,6 +121,48 @@ def system_of(file: TokenFile, pod: Object) -> str:
     for tail, system in AUDIENCE_TAILS:
         if audience.endswith(tail):
             return system
+    return ""
+
+
+# Who issues tokens, by the claim ``iss``: clusters of clouds, then providers of users and of jobs.
+CLUSTERS = (
+    (r"https://oidc\.eks\.[\w-]+\.amazonaws\.com(\.cn)?/id/", "an EKS cluster"),
+    (r"https://container\.googleapis\.com/v1/projects/", "a GKE cluster"),
+    (r"https://[\w.-]+\.oic\.[\w-]+\.azure\.com/", "an AKS cluster"),
+    (r"https://(s3|[\w.-]+\.s3)[\w.-]*\.amazonaws\.com/", "a cluster with its keys in S3"),
+    (r"https://rh-oidc|https://oidc\.[\w.-]*openshift", "an OpenShift cluster"),
+)
+PROVIDERS = (
+    (r"https://accounts\.google\.com", "a Google account"),
+    (r"https://(login\.microsoftonline\.com|sts\.windows\.net)/", "Microsoft Entra ID"),
+    (r"https://cognito-idp\.", "AWS Cognito"),
+    (r"https://token\.actions\.githubusercontent\.com", "a job of GitHub Actions"),
+    (r"https://oidc\.circleci\.com/", "a job of CircleCI"),
+    (r"https://[\w.-]*\bgitlab\b", "GitLab"),
+    (r"https://[\w.-]+\.okta(preview)?\.com", "Okta"),
+    (r"https://[\w.-]+\.auth0\.com", "Auth0"),
+    (r"https://.+/v1/identity/oidc", "Vault"),
+    (r"https?://.+/realms/", "Keycloak"),
+    (r"https?://.*\bdex\b", "Dex"),
+    (r"spiffe://|https://.*\bspire\b", "SPIRE"),
+)
+
+
+def issuer_system(issuer: str, *, cluster: bool) -> str:
+    """Who issues tokens by that name; empty where that is not known. ``cluster``: a Kubernetes."""
+    import re
+
+    for pattern, system in CLUSTERS if cluster else PROVIDERS:
+        if re.match(pattern, issuer):
+            return system
+    return ""
+
+
+def system_of(file: TokenFile, pod: Object) -> str:
+    """For whom a token is that is not for the API server; empty where that is not known."""
+    system = audience_system(file.audience)
+    if system:
+        return system
     for name, system in VOLUMES:
         if file.volume == name or (file.volume.startswith(name) and name.endswith("-")):
             return system

@@ -5,11 +5,11 @@ token (or for one kubeconfig that renews itself) and tells who asked for it, for
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import ApiError, NotFound
 from .mint import Bound
+from .times import timestamp
 from .world import KINDS, Object
 
 if TYPE_CHECKING:
@@ -46,11 +46,6 @@ class Handle(NamedTuple):
     def bound(self) -> Bound:
         """What a token is to be bound to."""
         return Bound("Secret", self.name, self.uid)
-
-
-def timestamp(moment: float) -> str:
-    """A time as Kubernetes writes it."""
-    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def make(

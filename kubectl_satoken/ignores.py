@@ -12,7 +12,7 @@ the object where the fault lies. Without a reason it does not count, and the fin
 from collections.abc import Iterator
 
 from .checks import Evidence, Finding, Ignored
-from .workloads import is_live, owner_of, template_path
+from .workloads import dotted, is_live, owner_of, step_into
 from .world import KINDS, Object, Unseen, World
 
 ANNOTATION = "satoken/ignore"
@@ -72,11 +72,8 @@ def places(
     if owner is not None and owner.object is not None:
         whole = owner.object["metadata"]
         yield owner.kind, PATH, whole, whole
-        template: Object = owner.object
-        path = template_path(owner.object)
-        for field in path:
-            template = template[field]
-        yield owner.kind, ".".join((*path, PATH)), template.get("metadata") or {}, whole
+        template = step_into(owner.object, owner.path)
+        yield owner.kind, f"{dotted(owner.path)}.{PATH}", template.get("metadata") or {}, whole
     fault = finding.object
     same = (fault.kind, fault.name) == (item["kind"], own_name)
     if same or fault.kind not in KINDS or not fault.name or fault.name == "*":

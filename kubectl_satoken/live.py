@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 from .cluster import CONNECTIONS, JSON, METADATA, PAGE, TABLE, Api, path_of
 from .env import Env
 from .errors import ApiError, Forbidden, NotFound, TooOld, Unauthorized
-from .world import KINDS, Kind, Object, Ref, Unseen, Want
+from .world import KINDS, Kind, Object, Ref, Unseen, Want, known_kind
 
 PATIENCE = 0.015  # seconds without an answer after which the other reads go out as well
+
+# /openid/v1/jwks is of a type of its own, and of no other.
+DOCUMENT = f"{JSON}, application/jwk-set+json"
 
 Objects = list[Object]
 Listed = dict[str, dict[str, Object]]  # namespace, name
@@ -202,7 +205,7 @@ class ClusterWorld:
 
     def read_document(self, path: str) -> Object | None:
         try:
-            document: Object = self.api.request("GET", path)
+            document: Object = self.api.request("GET", path, accept=DOCUMENT)
         except (NotFound, TooOld):
             return None
         except ApiError as error:
@@ -284,14 +287,6 @@ def idle_clock() -> float:
     The wall clock alone would take our own loading of modules for a slow network.
     """
     return time.monotonic() - time.process_time()
-
-
-def known_kind(kind: str, api_version: str) -> Kind | None:
-    """The built-in type of that name, unless it is of another API group. Any version will do."""
-    known = KINDS.get(kind)
-    if known is None or (api_version and known.group != api_version.rpartition("/")[0]):
-        return None
-    return known
 
 
 def by_name(pages: Iterable[Objects]) -> Listed:

@@ -14,7 +14,7 @@ from .env import Env
 from .errors import ManifestError
 from .times import seconds
 from .token_secrets import redacted
-from .workloads import TEMPLATE_PATHS, template_path
+from .workloads import TEMPLATE_PATHS, dotted, step_into, template_paths
 from .world import KINDS, Object, Unseen, Want
 
 # What every namespace has, and hardly anybody writes into a manifest.
@@ -346,13 +346,19 @@ def flatten(document: Any, where: str) -> Iterator[Object]:
     check_shape(document, OBJECT_SHAPES.get(str(kind), OBJECT_SHAPE), where)
     if kind == "Pod":
         check_shape(document, {"spec!": POD_SPEC_SHAPE}, where)
+        check_names(document["spec"], where, "spec")
     else:
-        for path in TEMPLATE_PATHS:
-            shape: Any = {"spec": POD_SPEC_SHAPE, "metadata": METADATA_SHAPE}
-            for field in reversed(path):
-                shape = {field: shape}
-            if template_path(document) == path:
-                check_shape(document, shape, where)
+        for path in template_paths(document):
+            try:
+                template = step_into(document, path)
+                check_shape(template, TEMPLATE_SHAPE, where, dotted(path))
+                check_names(template["spec"], where, dotted((*path, "spec")))
+            except ManifestError:
+                if path in TEMPLATE_PATHS:
+                    raise
+                # a field of some custom kind that only looks like a pod template
+                document = {**document, "spec": {}}
+                break
     yield document
 
 
@@ -491,6 +497,7 @@ WORKLOADS = (
     "Job",
     "CronJob",
 )
+TEMPLATE_SHAPE = {"spec": POD_SPEC_SHAPE, "metadata": METADATA_SHAPE}
 WORKLOAD_STATUS_SHAPE = {
     **dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas"), int),
     **dict.fromkeys(("desiredNumberScheduled", "currentNumberScheduled"), int),
@@ -605,6 +612,18 @@ def expanded(shape: Object, value: Object) -> Iterable[tuple[str, Any]]:
     if "*" in shape:
         return [(key, shape["*"]) for key in value]
     return shape.items()
+
+
+def check_names(spec: Object, where: str, path: str) -> None:
+    """Raises ManifestError where two volumes, or two containers, of a pod spec have one name."""
+    for fields in (("volumes",), ("initContainers", "containers", "ephemeralContainers")):
+        names: set[str] = set()
+        for field in fields:
+            for index, item in enumerate(spec.get(field) or []):
+                if item["name"] in names:
+                    place = f"{path}.{field}[{index}].name"
+                    raise ManifestError(f'{where}: {place} is there twice: "{item["name"]}"')
+                names.add(item["name"])
 
 
 def check_shape(value: Any, shape: Any, where: str, path: str = "") -> None:

@@ -672,6 +672,23 @@ MESSAGES = (
         "file again. A restart helps until the next time.",
     ),
     Message(
+        "expiration-looks-like-one-year",
+        "A token that says it lives for a year: that is as it should be.",
+        (),
+        "The API server gives the pods' usual tokens (expirationSeconds: 3607) a year of grace for "
+        "clients that read them once; the claim kubernetes.io warnafter has the hour after which "
+        "it notes their use as stale. The kubelet renews the file within the hour all the same.",
+        "Nothing. Managed clusters give less, or none: read the file again, as current clients do.",
+    ),
+    Message(
+        "webhook-bound-token",
+        "The token is for a webhook of the API server, not for the API.",
+        (),
+        "Since 1.37 (alpha) a token may be bound to a webhook configuration, by which the API "
+        "server shows a webhook who it is. It belongs to no pod.",
+        "Use the pod's own token for requests to the API server.",
+    ),
+    Message(
         "ha-key-mismatch",
         "Some API servers take the token and others refuse it.",
         (),
@@ -867,10 +884,28 @@ MESSAGES = (
         (forbidden(ACCOUNT),),
         "Verb, resource with its subresource, API group, namespace and name all have to match; "
         "list is not watch, pods is not pods/log, and a RoleBinding is good for its own namespace "
-        "only.",
+        "only. A role or binding that was just made counts about a second later.",
         "Grant it in the namespace that the message names, to the service account that it names.",
         "account",
         grant=True,
+    ),
+    Message(
+        "rbac-rule-missing",
+        "The service account is bound, but no rule of its roles covers the request.",
+        (),
+        "One of verb, resource, subresource, API group or name is missing: list without watch, "
+        "pods without pods/log, patch without update, events without leases, the group of an older "
+        "version.",
+        "Add what is missing to a rule; can-i prints the least that does it.",
+    ),
+    Message(
+        "rolebinding-wrong-namespace",
+        "A RoleBinding would grant it, but in another namespace.",
+        (),
+        "A RoleBinding counts in its own namespace, wherever the account is. It was made beside "
+        "the service account, and what is asked for is elsewhere.",
+        "Make it in the namespace of what is asked for, with the namespace of the account in its "
+        "subject.",
     ),
     Message(
         "user-not-allowed",
@@ -1113,7 +1148,8 @@ MESSAGES = (
             ),
         ),
         "Where all containers have one runAsUser, the file is for that user alone (0600), whatever "
-        "defaultMode says; a process that changes its user afterwards cannot read it.",
+        "defaultMode says; a process that changes its user afterwards cannot read it. With fsGroup "
+        "it is for that group (0640), and a process that drops its further groups cannot either.",
         "Set securityContext.fsGroup to a group of the process, or run the container as the user "
         "that it ends up with.",
     ),

@@ -169,7 +169,8 @@ def write_names(report: Report, severities: Collection[str], env: Env) -> None:
         if cause.finding.severity not in severities:
             continue
         for kind, _, name in cause.targets or (cause.finding.target,):
-            version = KINDS[kind].api_version if kind in KINDS else versions.get(kind, "")
+            known = KINDS.get(kind)
+            version = versions.get(kind) or (known.api_version if known else "")
             group = version.rpartition("/")[0]
             resource = f"{kind.lower()}.{group}" if group else kind.lower()
             lines.append(visible(f"{resource}/{name}"))
@@ -394,6 +395,10 @@ def verdict(
     rest = also([cause for cause in causes if cause not in shown], colour)
     if rest:
         lines += ["", *rest]
+    if any(cause.finding.stage == "access" for cause in faults) and report.source == "cluster":
+        asks = dict.fromkeys(one.ask for one in report.rights if one.target == name)
+        if asks:
+            lines += ["", "what the account may do:", *(f"  {ask}" for ask in asks)]
     return lines if lines[0] else lines[1:]
 
 

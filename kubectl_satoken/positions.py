@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from .checks import Evidence, Finding
 from .diagnosis import Name
 from .manifests import SNAPSHOT, text_loader
-from .workloads import TEMPLATE_PATHS
 from .world import KINDS
 
 
@@ -38,13 +37,6 @@ class Positions:
     def place(self, evidence: Evidence, target: Name) -> Position | None:
         """Where a piece of evidence is, if its object is in a file."""
         name = (evidence.kind, evidence.namespace, evidence.name)
-        if evidence.kind == "Pod" and target[0] != "Pod" and target[1:] == name[1:]:
-            # the pod that a template describes goes by the name of its workload
-            found = self._index().get(target)
-            for path in TEMPLATE_PATHS if found else ():
-                template = walk(found[1], path) if found else None
-                if template is not None and template[2]:
-                    return self.find(target, ".".join((*path, evidence.path)))
         return self.find(name, evidence.path)
 
     def find(self, name: Name, path: str) -> Position | None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from .consumers import NAMED, PULL, RUNS_AS, Consumer, Found
 from .fixes import kubectl
-from .output import indent, paint, row, wrap
+from .output import indent, name_object, paint, row, wrap
 from .revoke import ALREADY, IMPOSSIBLE, PLANNED, RECREATE, Plan
 from .token_secrets import LAST_USED_LABEL
 from .world import KINDS, Object, Ref, World
@@ -23,7 +23,9 @@ WORDS = {
     TAKEN: ("not revoked yet", "error"),
 }
 
-SHOWN = 10  # consumers, without -o wide
+# Without -o wide.
+SHOWN = 10  # consumers
+UNSEEN_SHOWN = 6  # types
 
 # What can be done about it, by what is acted on.
 UNDO = {"Secret": "to undo it", "Pod": "before, to keep what it is"}
@@ -46,7 +48,7 @@ class Result(NamedTuple):
     """What came of a plan. ``outcome`` is that of the plan or one of the above.
 
     ``said`` tells what was seen afterwards. ``command`` is what does it; ``notes`` what else is to
-    be known. ``refused`` is why the API server would not let it be done.
+    be known. ``refused`` is why it would fail.
     """
 
     plan: Plan
@@ -70,7 +72,7 @@ def write(result: Result, world: World, *, wide: bool, colour: bool) -> str:
     facts = plan.facts
     if result.seen is not None and not result.seen.taken:
         facts = tuple(fact for fact in facts if fact[0] != "stops")
-    rows = [*facts, *consumer_rows(result, wide), *note_rows(result)]
+    rows = [*facts, *consumer_rows(result, wide), *note_rows(result, wide)]
     if rows:
         lines.append("")
     lines += [f"  {line}" for head, text in rows for line in row(head, text)]
@@ -80,12 +82,22 @@ def write(result: Result, world: World, *, wide: bool, colour: bool) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def note_rows(result: Result) -> Iterator[tuple[str, str]]:
+def note_rows(result: Result, wide: bool) -> Iterator[tuple[str, str]]:
     """What else is to be known, and what could not be looked at."""
     for note in result.notes:
         yield "note", note
-    for unseen in result.found.unseen:
-        yield "not seen", f"{unseen.what}: {unseen.why}"
+    if result.refused:
+        yield "refused", result.refused
+    unseen = result.found.unseen
+    if wide or len(unseen) <= UNSEEN_SHOWN:
+        yield from (("not seen", f"{each.what}: {each.why}") for each in unseen)
+        return
+    # pods, then others of Kubernetes itself: there may be hundreds of custom resources
+    known = {kind.plural for kind in KINDS.values()}
+    names = [each.what for each in unseen]
+    names.sort(key=lambda what: (what != "pods", what not in known, what))
+    some, more = names[:UNSEEN_SHOWN], len(names) - UNSEEN_SHOWN
+    yield "not seen", f"{', '.join(some)} and {more} more types (-o wide tells why)"
 
 
 def consumer_rows(result: Result, wide: bool) -> Iterator[tuple[str, str]]:
@@ -176,14 +188,16 @@ def closing(result: Result, world: World) -> Iterator[tuple[str, list[str]]]:
     plan = result.plan
     if result.command:
         yield "to do it", [result.command]
-    if plan.action == RECREATE:
+    if plan.action == RECREATE and not result.refused:
         lines = restarts(result, world)
         if lines:
             yield "then, for the pods to get new tokens", lines
     if plan.undo:
         yield UNDO.get(plan.object["kind"] if plan.object else "", UNDO["Secret"]), [*plan.undo]
     if plan.renew:
-        yield "for another token", [*plan.renew]
+        recreated = plan.action == RECREATE
+        title = "for such a Secret with a new token" if recreated else "for another token"
+        yield title, [*plan.renew]
     if plan.further:
         title = "this ends all of them" if result.outcome == IMPOSSIBLE else "to end it for good"
         yield title, [*plan.further]
@@ -249,11 +263,6 @@ def revocation_object(result: Result) -> Object:
         "refused": result.refused or None,
         "skipped": [{"what": each.what, "why": each.why} for each in result.found.unseen],
     }
-
-
-def name_object(ref: Ref) -> Object:
-    """An object's name for programs."""
-    return {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
 
 
 def consumer_object(ref: Ref, one: Consumer) -> Object:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .checks.legacy_cleaner import is_openshift, label, listing_account, tracked_since
-from .errors import NotFound, SatokenError, UsageError
+from .errors import NotFound, UsageError
 from .fixes import kubectl, satoken
 from .handles import ACCOUNT, LABELS, PURPOSE, RENEWED, handle, left
 from .mounts import account_of, is_mirror
@@ -23,6 +23,7 @@ from .token_secrets import (
     account_named,
     is_empty,
     is_token_type,
+    token_secret,
 )
 from .workloads import finished, owner_of
 from .world import Object, Ref, Unseen, World
@@ -530,23 +531,20 @@ def of_account(namespace: str, name: str, world: World) -> Plan:
         )
     facts: list[tuple[str, str]] = []
     wanted = [ref]
-    legacy: list[str] = []
-    handles = 0
+    renew: list[str] = []
     try:
         for secret in world.list("Secret", namespace):
             own = secret["metadata"]
             if is_token_type(secret) and account_named(secret) == name:
-                legacy.append(own["name"])
                 wanted.append(Ref("Secret", namespace, own["name"]))
+                facts.append(("loses", f"secret/{own['name']}, which is deleted with the account"))
+                renew += made_again(secret, account, world)
             elif is_handle(secret) and (own.get("annotations") or {}).get(ACCOUNT) == name:
-                handles += 1
                 purpose = (own.get("annotations") or {}).get(PURPOSE)
                 why = f" ({purpose})" if purpose else ""
                 facts.append(("handle", f"{own['name']}{why} is of no use then"))
     except Unseen as unseen:
         facts.append(("not seen", f"its token Secrets and handles: {unseen.why}"))
-    for secret_name in legacy:
-        facts.append(("loses", f"secret/{secret_name}: its token Secrets are deleted with it"))
     kept = "labels, annotations, automountServiceAccountToken, imagePullSecrets; bindings of RBAC "
     facts += [
         ("keeps", f"{kept}go by its name and stay"),
@@ -571,13 +569,26 @@ def of_account(namespace: str, name: str, world: World) -> Plan:
         ref,
         tuple(facts),
         tuple(wanted),
+        renew=tuple(renew),
     )
+
+
+def made_again(secret: Object, account: Object, world: World) -> Iterator[str]:
+    """The command that makes a token Secret again, with a new token, if it was made by hand."""
+    from .fixes import and_manifest
+
+    name = secret["metadata"]["name"]
+    listed = any(reference.get("name") == name for reference in account.get("secrets") or [])
+    if not listed and not is_openshift(secret):
+        metadata = account["metadata"]
+        manifest = token_secret(metadata["namespace"], name, metadata["name"], secret)
+        yield from and_manifest(world, manifest, "").commands
 
 
 def manifest_of(account: Object, world: World) -> Object:
     """The account as it is to be made again: without the Secrets that go with the old one.
 
-    Raises SatokenError where it cannot be told which these are.
+    Raises Unseen where it cannot be told which these are.
     """
     from .writes import again
 
@@ -586,12 +597,7 @@ def manifest_of(account: Object, world: World) -> Object:
     for field in ("secrets", "imagePullSecrets"):
         kept = []
         for reference in account.get(field) or []:
-            try:
-                secret = world.get("Secret", namespace, str(reference.get("name") or ""))
-            except Unseen as unseen:
-                raise SatokenError(
-                    f"which of the {field} of the account go with it cannot be told: {unseen}"
-                ) from unseen
+            secret = world.get("Secret", namespace, str(reference.get("name") or ""))
             if secret is None or not (is_token_type(secret) or is_openshift(secret)):
                 kept.append(reference)
         manifest.pop(field, None)

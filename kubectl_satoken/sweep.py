@@ -14,8 +14,15 @@ from .mounts import account_of
 from .pod_reader import VARYING, Sketch
 from .targets import admitted
 from .token_secrets import meant_as_token, taken_secrets
-from .workloads import controller_of, owner_of, template_path, template_pod
-from .world import KINDS, Kind, Object, Unseen, World
+from .workloads import (
+    CONTROLLERS,
+    controller_of,
+    owner_of,
+    template_path,
+    template_paths,
+    template_pod,
+)
+from .world import KINDS, Kind, Object, Unseen, World, known_kind
 
 # So that memory stays small where everything is at fault: how many causes of one check are told in
 # full, for how many targets of one cause its own commands are, and how many pods are named.
@@ -29,6 +36,10 @@ FAMILIAR = 1000
 BETWEEN = {"Deployment": "ReplicaSet", "CronJob": "Job"}
 NEAREST = ("ReplicaSet", "ReplicationController", "StatefulSet", "DaemonSet", "Job")
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
+
+
+# An object, or a pod still to be read, or why some could not be seen.
+Item = Sketch | Object | Unseen
 
 
 class Sweepable(World, Protocol):
@@ -59,17 +70,17 @@ Told = Callable[[dict[str, int], int], None]
 
 
 def sweep(
-    items: Iterable[Sketch | Object],
+    items: Iterable[Item],
     world: World,
     tell: Told | None = None,
     wanted: Container[str] | None = None,
 ) -> Report:
     """Examines pods, workloads (by their template), service accounts and token Secrets.
 
-    They come one by one and none is kept. ``tell`` hears how many there were, and how many faults;
-    ``wanted`` are the codes of the checks to run, if not all. An interrupt, or an error midway,
-    ends it: the report says so, and what was found stays. Raises what goes wrong before anything
-    was looked at.
+    They come one by one and none is kept; what cannot be seen comes as the reason for that.
+    ``tell`` hears how many there were, and how many faults; ``wanted`` are the codes of the checks
+    to run, if not all. An interrupt, or an error midway, ends it: the report says so, and what was
+    found stays. Raises what goes wrong before anything was looked at.
     """
     tally = Tally(world, wanted)
     broken = ""
@@ -121,9 +132,12 @@ class Tally:
         self.owners: dict[str, Name] = {}
         self.kinds: Names = {}
 
-    def take(self, item: Sketch | Object) -> None:
+    def take(self, item: Item) -> None:
         """Examines one object and notes what it comes to."""
         key = None
+        if isinstance(item, Unseen):
+            self.note_skipped([Skipped("", item.what, item.what, item.why)])
+            return
         if isinstance(item, Sketch):
             if self.met(item):
                 self.counts["pods"] += 1
@@ -131,7 +145,6 @@ class Tally:
             key = item.key
             item = item.whole()
         kind = item["kind"]
-        subject = item
         wanted = self.wanted
         like = False
         if kind == "Pod":
@@ -150,11 +163,16 @@ class Tally:
         elif kind == "Secret":
             self.counts["secrets"] += 1
         else:
-            template = template_pod(item)
-            if template is None:
-                return
-            subject = admitted(template, self.world)
-            self.workloads.add((namespace_of(item), item["metadata"]["name"]))
+            for path in template_paths(item):
+                self.workloads.add((namespace_of(item), item["metadata"]["name"]))
+                self.judge(admitted(template_pod(item, path) or {}, self.world), False, wanted)
+            return
+        self.judge(item, kind == "Pod", wanted, like)
+
+    def judge(
+        self, subject: Object, live: bool, wanted: Container[str] | None, like: bool = False
+    ) -> None:
+        """Examines an object and notes what is found; ``like`` one that is like others."""
         findings, skipped, ran = examine(subject, self.world, asked=False, wanted=wanted)
         if wanted is self.wanted:
             self.checked[subject["kind"]] = ran
@@ -170,9 +188,9 @@ class Tally:
                 same = flags.get(finding.code, one[1]) == one[1]
                 flags[finding.code] = one[1] if same else None
             if finding.ignored is None:
-                self.note(finding, subject, kind == "Pod")
+                self.note(finding, subject, live)
             else:
-                self.note_ignored(finding, subject, kind == "Pod")
+                self.note_ignored(finding, subject, live)
 
     def note_skipped(self, skipped: list[Skipped]) -> None:
         """Notes what could not be looked at."""
@@ -304,7 +322,7 @@ class Tally:
 
     def note_kind(self, kind: str, api_version: str) -> None:
         """Notes the group of a kind that is not built in, by which it is called."""
-        if kind not in KINDS:
+        if known_kind(kind, api_version) is None:
             self.kinds[kind, api_version] = None
 
     def report(self, broken: str) -> Report:
@@ -424,8 +442,8 @@ def number(count: int, word: str) -> str:
 # --- what a sweep of a cluster looks at -----------------------------------------------------------
 
 
-def everything(world: Sweepable, selector: str = "") -> Iterator[Sketch | Object]:
-    """Accounts, token Secrets, workloads that lack pods, and pods.
+def everything(world: Sweepable, selector: str = "") -> Iterator[Item]:
+    """Accounts, token Secrets, workloads that lack pods, CronJobs, and pods.
 
     Of a selector the pods, and what they use. Raises Unseen when pods cannot be listed.
     """
@@ -455,19 +473,20 @@ def examined(item: Object) -> bool:
     return item["kind"] != "Secret" or meant_as_token(item)
 
 
-def listed(kind: str, world: Sweepable) -> Iterator[Object]:
-    """All of a kind that are judged; none when they cannot be seen, which the checks will say."""
+def listed(kind: str, world: Sweepable) -> Iterator[Object | Unseen]:
+    """All of a kind that are judged, and the reason if they cannot all be seen."""
     try:
         yield from filter(examined, world.list(kind, world.namespace))
-    except Unseen:
-        return
+    except Unseen as unseen:
+        yield unseen
 
 
-def starved(world: Sweepable) -> Iterator[Object]:
-    """The workloads that have fewer pods than they want.
+def starved(world: Sweepable) -> Iterator[Object | Unseen]:
+    """The workloads that have fewer pods than they want, and CronJobs, which mostly have none.
 
     By the counts in their status; those of other types, and ReplicaSets on their own, by their
-    events FailedCreate, which are gone after an hour (unless repeated, as controllers do).
+    events FailedCreate, which are gone after an hour (unless repeated, as controllers do). What may
+    not be listed comes as the reason for that.
     """
     seen = set()
     for kind in WORKLOADS:
@@ -475,11 +494,18 @@ def starved(world: Sweepable) -> Iterator[Object]:
             for item in world.some(KINDS[kind], lacks_pods):
                 seen.add((kind, namespace_of(item), item["metadata"]["name"]))
                 yield item
-        except Unseen:
-            continue
+        except Unseen as unseen:
+            yield unseen
+    try:
+        for item in world.each(KINDS["CronJob"]):
+            seen.add(("CronJob", namespace_of(item), item["metadata"]["name"]))
+            yield {**item, "kind": "CronJob", "apiVersion": KINDS["CronJob"].api_version}
+    except Unseen as unseen:
+        yield unseen
     try:
         events = [event for event in world.warnings() if event.get("reason") == "FailedCreate"]
-    except Unseen:
+    except Unseen as unseen:
+        yield unseen
         return
     for event in events:
         about = event.get("involvedObject") or {}
@@ -529,6 +555,7 @@ def of_kinds(kinds: Sequence[Kind], world: Sweepable, selector: str = "") -> Ite
     uids: set[str] = set()
     selected: set[str] = set()
     for kind in kinds:
+        bare = fit = False
         if kind.kind == "Pod":
             for pod in of_pods(world, selector):
                 selected.add(pod["metadata"].get("uid", ""))
@@ -543,15 +570,23 @@ def of_kinds(kinds: Sequence[Kind], world: Sweepable, selector: str = "") -> Ite
                 if not examined(item):
                     continue
             elif not template_path(item):
-                raise UsageError(
-                    f"{kind.plural} have no pod template, so they have no token",
-                    "name a type of pod, workload, service account or Secret",
-                )
+                # of a custom kind some may say otherwise what their pods are made from
+                bare = True
+                if known_kind(kind.kind, kind.api_version):
+                    break
+                continue
             else:
+                fit = True
                 uids.add(metadata.get("uid", ""))
             yield item
+        if bare and not fit:
+            raise UsageError(
+                f"{kind.plural} have no pod template, so they have no token",
+                "name a type of pod, workload, service account or Secret",
+            )
     if uids and any(kind.kind not in NEAREST for kind in kinds):
-        for between in ("ReplicaSet", "Job"):
+        custom = any(known_kind(kind.kind, kind.api_version) is None for kind in kinds)
+        for between in CONTROLLERS if custom else ("ReplicaSet", "Job"):
             for item in world.each(KINDS[between], metadata=True):
                 if (controller_of(item) or {}).get("uid") in uids:
                     uids.add(item["metadata"]["uid"])

@@ -10,7 +10,7 @@ from .cluster import JSON, METADATA, PAGE, Api, key_of, parse, path_of
 from .env import Env
 from .errors import ApiError, ServerError
 from .failures import Answer
-from .live import ClusterWorld, Objects, ahead, known_kind, unseen
+from .live import ClusterWorld, Objects, ahead, unseen
 from .pod_reader import (
     MADE,
     MAGIC,
@@ -25,7 +25,7 @@ from .pod_reader import (
     whole,
 )
 from .workloads import controller_of
-from .world import KINDS, Kind, Object, Unseen, Want
+from .world import KINDS, Kind, Object, Unseen, Want, known_kind
 
 # Kinds of which one list answers for all pods of a sweep. They are kept folded, a namespace at a
 # time; what is larger than these (ConfigMaps, ReplicaSets) is read when it is asked for.

@@ -7,7 +7,7 @@ from .admission import admit
 from .errors import Forbidden, NotFound, UsageError
 from .kinds import builtin_kind
 from .mounts import account_of
-from .workloads import is_live, pods_of, template_path, template_pod
+from .workloads import TEMPLATE_PATHS, is_live, pods_of, template_paths, template_pod
 from .world import Kind, Object, Unseen, World
 
 
@@ -114,18 +114,30 @@ def admitted(pod: Object, world: World) -> Object:
 def pods_for(item: Object, world: World) -> Iterator[Object]:
     """The pods by which a target is judged: itself, or a workload's template and its live pods.
 
-    The template comes first and is not live. Raises Unseen where the pods cannot be listed.
+    The template comes first and is not live. One at a place of its own, in a custom kind, counts
+    only while there are no pods, for these show what is made of it. Raises Unseen where the pods
+    cannot be listed.
     """
     if item["kind"] == "Pod":
         yield admitted(item, world)
         return
-    if not template_path(item):
-        return
-    template = template_pod(item)
-    if template is not None:
-        yield admitted(template, world)
-    if item["metadata"].get("uid"):
-        # those on their way out are of the past, and so are their faults
-        yield from (
-            pod for pod in pods_of(item, world) if not pod["metadata"].get("deletionTimestamp")
-        )
+    paths = list(template_paths(item))
+    usual = [path for path in paths if path in TEMPLATE_PATHS]
+    for path in usual:
+        yield admitted(template_pod(item, path) or {}, world)
+    found = False
+    unseen: Unseen | None = None
+    if paths and item["metadata"].get("uid"):
+        try:
+            for pod in pods_of(item, world):
+                # those on their way out are of the past, and so are their faults
+                if not pod["metadata"].get("deletionTimestamp"):
+                    found = True
+                    yield pod
+        except Unseen as reason:
+            unseen = reason
+    if not found and not usual:
+        for path in paths:
+            yield admitted(template_pod(item, path) or {}, world)
+    if unseen is not None:
+        raise unseen

@@ -9,6 +9,19 @@ def seconds(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+def moment(value: object) -> float | None:
+    """A time that a token claims: seconds since the epoch; None where it is no time that is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    # the years that datetime knows; NaN is in no range
+    return float(value) if -62135596800 <= value < 253402300800 else None
+
+
+def timestamp(moment: float) -> str:
+    """A time in seconds as Kubernetes writes it: 2026-11-22T12:00:00Z."""
+    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def day(text: str) -> float | None:
     """When a day begins (UTC) that is written as 2026-11-22; None for any other text."""
     # fromisoformat alone takes 20261122 and 2026-W47-7 as well

@@ -4,7 +4,7 @@ import os
 import re
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from .credentials import Certificate
 from .errors import KubeconfigError
@@ -77,8 +77,9 @@ def trust_system(context: ssl.SSLContext) -> None:
         return
     for bundle in CA_BUNDLES:
         if os.path.exists(bundle):
-            context.load_verify_locations(cafile=bundle)
-            return
+            with suppress(ssl.SSLError):  # not a certificate in it
+                context.load_verify_locations(cafile=bundle)
+                return
     try:
         import certifi
     except ImportError:

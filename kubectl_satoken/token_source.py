@@ -53,10 +53,11 @@ class Where(NamedTuple):
 class Given(NamedTuple):
     """A token that was read.
 
-    ``token`` is None for that of a pod, which stays there; ``claims`` are empty for what is no JWT,
-    and ``opaque`` says what it is then. ``source`` is where it came from in words, ``object`` the
-    Secret (without its values) or the pod. ``notes`` say what was done to the text. ``reviews`` are
-    verdicts that came with it (see review.py), ``unreached`` why one did not.
+    ``token`` is None for that of a pod, which stays there. ``claims`` are empty for what is no JWT;
+    ``opaque`` says what it is then, ``sendable`` whether it may be for an API server. ``source`` is
+    where it came from in words, ``object`` the Secret (without its values) or the pod. ``notes``
+    say what was done to the text. ``reviews`` are verdicts that came with it (see review.py),
+    ``unreached`` why one did not.
     """
 
     token: Sealed | None
@@ -64,6 +65,7 @@ class Given(NamedTuple):
     source: str
     object: Object | None = None
     opaque: str = ""
+    sendable: bool = True
     notes: tuple[str, ...] = ()
     reviews: tuple[Object, ...] = ()
     unreached: str = ""
@@ -173,13 +175,13 @@ def cannot_read(what: str, error: Exception) -> SatokenError:
     )
 
 
-def from_secret(api: "Api", name: str) -> Given:
-    """The token in a Secret. Raises SatokenError."""
+def from_secret(api: "Api", name: str, namespace: str = "") -> Given:
+    """The token in a Secret, of the API's own namespace if none is given. Raises SatokenError."""
     from .cluster import path_of
     from .handles import LABELS
 
     where = Where("Secret", name)
-    namespace = api.namespace
+    namespace = namespace or api.namespace
     try:
         secret: Object = api.request("GET", path_of(KINDS["Secret"], namespace, name))
     except NotFound as error:
@@ -296,9 +298,9 @@ def found(content: bytes, source: str) -> Given:
         if not note and candidate != text.strip():
             note = "quotes, or the word Bearer, around it were left out"
         return Given(token, claims, source, notes=(note,) if note else ())
-    system, _ = opaque_system(word)
+    system, sendable = opaque_system(word)
     if system:
-        return Given(Sealed(word), Claims({}, {}), source, opaque=system)
+        return Given(Sealed(word), Claims({}, {}), source, opaque=system, sendable=sendable)
     return within(text, word, source, broken)
 
 

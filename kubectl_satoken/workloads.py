@@ -1,18 +1,31 @@
 """Workloads: where the pod template is, who owns a pod, and which pods a workload has."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from .world import KINDS, Object, Unseen, World
+from .world import Object, Unseen, World, is_custom, known_kind
 
-# Where built-in and custom resources keep a pod template, most specific first.
-TEMPLATE_PATHS = (("spec", "jobTemplate", "spec", "template"), ("spec", "template"), ("template",))
+# Where the built-in kinds keep their pod template, most specific first.
+TEMPLATE_PATHS: tuple[tuple[str, ...], ...] = (
+    ("spec", "jobTemplate", "spec", "template"),
+    ("spec", "template"),
+    ("template",),
+)
+
+# What stands between a workload and its pods. Of a custom one that may be any of these, those that
+# make others first.
+BETWEEN = {"Deployment": ("ReplicaSet",), "CronJob": ("Job",)}
+CONTROLLERS = ("Deployment", "CronJob", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
+
+# API groups of what is about the pods of others, and may have patterns and defaults of them in it.
+NO_WORKLOADS = ("apiextensions.k8s.io", "kyverno.io", "gatekeeper.sh", "kubewarden.io")
 
 
 class Owner(NamedTuple):
     """What a pod is made from, where a fix belongs.
 
     ``object`` is None where it could not be read (the names come from the owner reference then).
+    ``path`` leads to its pod template, or to that of several which the pod is made from.
     """
 
     kind: str
@@ -20,37 +33,133 @@ class Owner(NamedTuple):
     namespace: str
     name: str
     object: Object | None
+    path: tuple[str, ...] = ()
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it is of a kind that Kubernetes itself has."""
+        return known_kind(self.kind, self.api_version) is not None
 
     @property
     def resource(self) -> str:
         """The resource as kubectl takes it: ``deployment``, or ``rollout.argoproj.io``."""
         group = self.api_version.rpartition("/")[0]
         kind = self.kind.lower()
-        return kind if self.kind in KINDS or not group else f"{kind}.{group}"
+        return kind if self.built_in or not group else f"{kind}.{group}"
+
+    @property
+    def template(self) -> tuple[str, ...]:
+        """Where its template is, or would be if the object could be read."""
+        if self.path:
+            return self.path
+        return TEMPLATE_PATHS[0] if self.kind == "CronJob" else TEMPLATE_PATHS[1]
 
 
-def template_path(workload: Object) -> tuple[str, ...]:
-    """The fields that lead to the pod template of a workload, found by shape; empty if it has none.
+def step_into(value: Any, path: tuple[str, ...]) -> Any:
+    """What is at the end of a path, whose digits count the items of a list; None without it."""
+    for field in path:
+        if isinstance(value, list):
+            value = value[int(field)] if field.isdigit() and int(field) < len(value) else None
+        else:
+            value = value.get(field) if isinstance(value, dict) else None
+    return value
 
-    By shape means: an object with a ``spec`` that has ``containers``.
+
+def dotted(path: tuple[str, ...]) -> str:
+    """A path as people write it: ``spec.workers[0].template``."""
+    steps = (f".{field}" if field.isidentifier() else f"[{field}]" for field in path)
+    return "".join(steps).lstrip(".")
+
+
+def is_template(value: Any) -> bool:
+    """Whether a value has the shape of a pod template: a ``spec`` that has ``containers``."""
+    spec = value.get("spec") if isinstance(value, dict) else None
+    return isinstance(spec, dict) and isinstance(spec.get("containers"), list)
+
+
+def template_paths(workload: Object) -> Iterator[tuple[str, ...]]:
+    """The fields that lead to the pod templates of a workload, found by shape; none if it has none.
+
+    Built-in kinds have one, at a place that is known. Custom ones have it at any depth, and some
+    have several: for a head and for workers, say.
     """
     for path in TEMPLATE_PATHS:
-        here: object = workload
-        for field in (*path, "spec"):
-            here = here.get(field) if isinstance(here, dict) else None
-        if isinstance(here, dict) and isinstance(here.get("containers"), list):
-            return path
-    return ()
+        if is_template(step_into(workload, path)):
+            yield path
+            return
+    group = str(workload.get("apiVersion")).rpartition("/")[0]
+    spec = workload.get("spec")
+    if not is_custom(workload) or group.endswith(NO_WORKLOADS) or not spec:
+        return
+    # nearest first, and nothing twice: in YAML a value may hold itself
+    waiting: list[tuple[tuple[str, ...], Any]] = [(("spec",), spec)]
+    seen: set[int] = set()
+    for path, value in waiting:
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, list):
+            waiting += [((*path, str(index)), item) for index, item in enumerate(value)]
+        elif isinstance(value, dict) and not is_whole(value):
+            if len(path) > 1 and is_template(value) and are_containers(value["spec"]["containers"]):
+                yield path
+            else:
+                waiting += [
+                    ((*path, key), item)
+                    for key, item in value.items()
+                    if isinstance(key, str) and not key.isdigit()
+                ]
 
 
-def template_pod(workload: Object) -> Object | None:
-    """The pod that a workload's template describes, named after the workload; None without one."""
-    path = template_path(workload)
+def is_whole(value: Object) -> bool:
+    """Whether a value is an object of its own, which others carry about."""
+    return isinstance(value.get("kind"), str) and isinstance(value.get("apiVersion"), str)
+
+
+def are_containers(value: list[Any]) -> bool:
+    """Whether the items of a list have names as containers do."""
+    return bool(value) and all(
+        isinstance(item, dict)
+        and isinstance(item.get("name"), str)
+        and item["name"].replace("-", "").isalnum()
+        for item in value
+    )
+
+
+def template_path(workload: Object, pod: Object | None = None) -> tuple[str, ...]:
+    """The fields that lead to the pod template of a workload; empty if it has none.
+
+    Of several it is the first, or the one that is most like a pod.
+    """
+    paths = list(template_paths(workload))
+    if len(paths) > 1 and pod is not None:
+        return max(paths, key=lambda path: likeness(step_into(workload, path), pod))
+    return paths[0] if paths else ()
+
+
+def likeness(template: Object, pod: Object) -> tuple[bool, bool, int]:
+    """How much a pod looks as if made from a template: by containers, labels and other fields."""
+    labels = pod["metadata"].get("labels") or {}
+    own_labels = (template.get("metadata") or {}).get("labels") or {}
+    spec = pod.get("spec") or {}
+    names = {item.get("name") for item in spec.get("containers") or []}
+    own_names = {item.get("name") for item in template["spec"]["containers"]}
+    return (
+        own_names <= names,
+        all(labels.get(key) == value for key, value in own_labels.items()),
+        sum(spec.get(key) == value for key, value in template["spec"].items()),
+    )
+
+
+def template_pod(workload: Object, path: tuple[str, ...] = ()) -> Object | None:
+    """The pod that a workload's template describes, named after the workload; None without one.
+
+    ``path`` is that of the template, if not the first.
+    """
+    path = path or template_path(workload)
     if not path:
         return None
-    template: Object = workload
-    for field in path:
-        template = template[field]
+    template: Object = step_into(workload, path)
     metadata = workload["metadata"]
     return {
         "apiVersion": "v1",
@@ -71,6 +180,21 @@ def template_pod(workload: Object) -> Object | None:
         },
         "spec": template["spec"],
     }
+
+
+def template_of(pod: Object, world: World) -> tuple[Object, tuple[str, ...]] | None:
+    """The workload whose template a pod on paper is that of, and where in it; None for another."""
+    reference = controller_of(pod)
+    metadata = pod["metadata"]
+    if reference is None or reference["name"] != metadata["name"]:
+        return None
+    kind, name = reference["kind"], reference["name"]
+    try:
+        item = world.get(kind, metadata.get("namespace", ""), name, reference.get("apiVersion", ""))
+    except Unseen:
+        return None
+    path = template_path(item, pod) if item is not None else ()
+    return (item, path) if item is not None and path else None
 
 
 def is_live(pod: Object) -> bool:
@@ -122,7 +246,7 @@ def owner_of(pod: Object, world: World) -> Owner | None:
     """The topmost controller of a pod that has a pod template (a Deployment, not its ReplicaSet).
 
     None for a pod that stands alone (or on its own as a mirror of a static pod). A controller that
-    cannot be read ends the walk, and is the answer as far as its reference names it.
+    cannot be read ends the walk, and is the answer as far as it can be named.
     """
     found = None
     reference = controller_of(pod)
@@ -138,40 +262,102 @@ def owner_of(pod: Object, world: World) -> Owner | None:
         try:
             item = world.get(kind, namespace, name, api_version)
         except Unseen:
-            return Owner(kind, api_version, namespace, name, None)
-        if item is not None and not template_path(item):
+            return unread(reference, pod, namespace)
+        path = template_path(item, pod) if item is not None else ()
+        if item is not None and not path:
             break
-        found = Owner(kind, api_version, namespace, name, item)
+        found = Owner(kind, api_version, namespace, name, item, path)
         if item is None:
             break
         reference = controller_of(item)
     return found
 
 
+def unread(reference: Object, pod: Object, namespace: str) -> Owner:
+    """A controller that cannot be read, as far as its reference names it.
+
+    A ReplicaSet is that of a Deployment, if the pods have the label and the name which that gives.
+    """
+    kind, name = reference["kind"], reference["name"]
+    hash_ = (pod["metadata"].get("labels") or {}).get("pod-template-hash")
+    if kind == "ReplicaSet" and hash_ and name.endswith(f"-{hash_}"):
+        return Owner("Deployment", "apps/v1", namespace, name.removesuffix(f"-{hash_}"), None)
+    return Owner(kind, reference.get("apiVersion", ""), namespace, name, None)
+
+
+def between_of(workload: Object, world: World) -> Iterator[Object]:
+    """The controllers between a workload and its pods (ReplicaSets, Jobs), as metadata.
+
+    Those above others come first. Raises Unseen, at the end, when there may be more.
+    """
+    custom, namespace = is_custom(workload), workload["metadata"].get("namespace", "")
+    uids = {workload["metadata"].get("uid")}
+    unseen: Unseen | None = None
+    for between in CONTROLLERS if custom else BETWEEN.get(workload["kind"], ()):
+        try:
+            for item in world.list(between, namespace, metadata=True):
+                if (controller_of(item) or {}).get("uid") in uids:
+                    uids.add(item["metadata"].get("uid"))
+                    yield item
+        except Unseen as reason:
+            unseen = reason
+    if unseen is not None:
+        raise unseen
+
+
 def pods_of(workload: Object, world: World) -> Iterator[Object]:
     """The live pods of a workload, through the controllers between (ReplicaSets, Jobs).
 
-    Raises Unseen when pods cannot be listed.
+    Raises Unseen, at the end, when pods or what is between cannot be listed.
     """
     namespace = workload["metadata"].get("namespace", "")
     uids = {workload["metadata"].get("uid")}
-    between = {"Deployment": "ReplicaSet", "CronJob": "Job"}.get(workload["kind"])
-    if between:
-        uids |= {
-            item["metadata"]["uid"]
-            for item in world.list(between, namespace, metadata=True)
-            if (controller_of(item) or {}).get("uid") in uids
-        }
+    unseen: Unseen | None = None
+    try:
+        uids |= {item["metadata"].get("uid") for item in between_of(workload, world)}
+    except Unseen as reason:
+        unseen = reason
+    custom = is_custom(workload)
+    known: dict[str, bool] = {}
     for pod in world.list("Pod", namespace):
-        if (controller_of(pod) or {}).get("uid") in uids:
+        reference = controller_of(pod) or {}
+        uid = reference.get("uid", "")
+        if uid in uids or (custom and is_below(reference, namespace, world, uids, known)):
             yield pod
+    if unseen is not None:
+        raise unseen
+
+
+def is_below(
+    reference: Object, namespace: str, world: World, uids: set[Any], known: dict[str, bool]
+) -> bool:
+    """Whether a pod's controller is a custom one that itself is controlled by one of these.
+
+    ``known`` are the answers so far, by uid. What cannot be read is below nothing.
+    """
+    climbed: list[str] = []
+    found = False
+    while reference and is_custom(reference) and len(climbed) < 5:
+        uid = reference.get("uid", "")
+        if uid in uids or uid in known:
+            found = uid in uids or known[uid]
+            break
+        climbed.append(uid)
+        try:
+            item = world.get(
+                reference["kind"], namespace, reference["name"], reference.get("apiVersion", "")
+            )
+        except Unseen:
+            break
+        reference = (controller_of(item) if item is not None else None) or {}
+        found = reference.get("uid") in uids
+        if found:
+            break
+    known.update(dict.fromkeys(climbed, found))
+    return found
 
 
 def creators(workload: Object, world: World) -> Iterator[Object]:
     """The objects whose events tell why pods are not made: the workload and those between."""
     yield workload
-    between = {"Deployment": "ReplicaSet", "CronJob": "Job"}.get(workload["kind"])
-    if between:
-        for item in world.list(between, workload["metadata"].get("namespace", ""), metadata=True):
-            if (controller_of(item) or {}).get("uid") == workload["metadata"].get("uid"):
-                yield item
+    yield from between_of(workload, world)

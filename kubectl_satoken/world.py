@@ -80,6 +80,22 @@ KINDS = {
 }
 
 
+def known_kind(kind: str, api_version: str) -> Kind | None:
+    """The built-in type of that name, unless it is of another API group. Any version will do."""
+    known = KINDS.get(kind)
+    if known is None or (api_version and known.group != api_version.rpartition("/")[0]):
+        return None
+    return known
+
+
+def is_custom(item: Object) -> bool:
+    """Whether an object is of a kind that is not in KINDS, or only has such a name.
+
+    The Service of Knative has, or the Job of Volcano.
+    """
+    return known_kind(str(item.get("kind")), str(item.get("apiVersion") or "")) is None
+
+
 class Ref(NamedTuple):
     """Names an object. ``namespace`` is empty for cluster-wide ones."""
 

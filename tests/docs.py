@@ -4,6 +4,7 @@ docs/checks.md      the pages of the checks
 docs/messages.md    the error texts that explain knows
 man/*.1             a page for the program and one for each command
 README.md           the block between the help marks, and the output of each example
+.krew.yaml          plugin.yaml as krew-release-bot takes it
 """
 
 import io
@@ -47,6 +48,7 @@ def documents() -> dict[Path, str]:
         ROOT / "docs" / "checks.md": reference(),
         ROOT / "docs" / "messages.md": messages_reference(),
         ROOT / "README.md": readme(),
+        ROOT / ".krew.yaml": release_template(),
     }
     for name, text in man_pages().items():
         made[ROOT / "man" / name] = text
@@ -86,6 +88,20 @@ def commands(block: str) -> Iterator[str]:
             yield line[2:]
 
 
+# --- krew ------------------------------------------------------------------------------------
+
+
+def release_template() -> str:
+    """plugin.yaml with what krew-release-bot fills in for a release: version, address, checksum."""
+    text = (ROOT / "plugin.yaml").read_text()
+    text = re.sub(
+        r"\A(#.*\n)+", "# Made from plugin.yaml by `make docs`, for krew-release-bot.\n", text
+    )
+    text = text.replace(f"v{__version__}", "{{ .TagName }}")
+    archive = re.compile(r"uri: (.+)\n +sha256: .*")
+    return archive.sub(r'{{addURIAndSha "\1" .TagName }}', text)
+
+
 # --- manual pages ----------------------------------------------------------------------------
 
 
@@ -115,7 +131,7 @@ def verb_page(verb: str) -> str:
     parser = verb_parser(verb, PROGRAM)
     sections = {
         **examples(parser.epilog or ""),
-        "exit status": items(EXIT_STATUS),
+        "exit status": items(getattr(command_of(verb), "EXIT_STATUS", EXIT_STATUS)),
         "see also": f"{PROGRAM}(1)",
     }
     words = [f"[{one.metavar} ...]" for one in parser._get_positional_actions()]

@@ -30,10 +30,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 # Raised whenever unpack() or venv() changes what it makes, so that caches of before are not used.
-RECIPE = "1"
+RECIPE = "2"
 
 # patchelf: see relocate(). The wheel is how pip gets into an environment, as ensurepip would do it.
 DEBIAN_PACKAGES = ("patchelf", "python3-pip-whl")
+
+# What the binary is also kept as, before relocate() ties it to its place.
+PLAIN = "{binary}.plain"
 
 KEEP_SECONDS = 14 * 24 * 3600  # since an environment, 150 MB, was last asked for
 
@@ -190,6 +193,7 @@ def relocate(root: Path, binary: Path) -> None:
     Two runs, in this order: patchelf's other orders give a binary that crashes, and so does the
     patchelf of Debian 12.
     """
+    shutil.copy2(binary, PLAIN.format(binary=binary))
     libraries = root / "usr" / "lib" / "x86_64-linux-gnu"
     loader = libraries / "ld-linux-x86-64.so.2"
     patchelf = [str(loader), "--library-path", str(libraries), str(root / "usr/bin/patchelf")]

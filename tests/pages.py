@@ -33,6 +33,7 @@ STEADY = (
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "UID"),
     (r"\b\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?(Z| UTC)?)?", "DATE"),
     (r"\b\d+(\.\d+)?(ms|s|m|h)\b( ?\d+s)?", "TIME"),
+    (r"\bid [\w-]{43}:", "id KEY:"),
     (r"https://127\.0\.0\.1:\d+", "SERVER"),
     (r"\b\d+ (checks|seconds|minutes)\b", r"N \1"),
     (r"[ \t]{2,}", "  "),  # columns are as wide as their content

@@ -37,9 +37,9 @@ class Part(NamedTuple):
     """A role: what it is for, and the lines that ask for all of it.
 
     ``given`` are manifests that are there before, or ``faults`` names of scenarios: then the lines
-    are run for each of them, about its ``$TARGET``, and ``after`` at the end. ``$NS`` is the
-    namespace. With ``pods`` they get ready, but for those whose template was changed when they are
-    called stuck.
+    are run for each of them, about its ``$TARGET``, and ``after`` at the end. ``before`` is run by
+    an administrator. ``$NS`` is the namespace. With ``pods`` they get ready, but for those whose
+    template was changed when they are called stuck.
     """
 
     text: str
@@ -47,6 +47,7 @@ class Part(NamedTuple):
     given: str = ""
     faults: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
     pods: bool = False
 
 
@@ -151,7 +152,7 @@ metadata: {{name: web}}
 secrets: [{{name: web-token}}]
 ---{TOKEN_SECRET}"""
 STUCK = MOUNTING.replace("web-token", "stuck-token")
-LEGACY = "---".join(
+MOUNTERS = "---".join(
     (
         WEB_TOKEN,
         TOKEN_SECRET.replace("web-token", "stuck-token"),
@@ -172,6 +173,19 @@ template: {{metadata: {{labels: {{app: shape}}}}, spec: {{{MOUNTING}}}}}
 """,
     )
 )
+LEGACY = """
+apiVersion: v1
+kind: Secret
+metadata: {name: old, annotations: {kubernetes.io/service-account.name: web}}
+type: kubernetes.io/service-account-token
+"""
+# its token, once the controller has put one into it
+OLD = 'for n in {1..50}; do T=$(kubectl get secret old -o jsonpath={.data.token}); \
+test -n "$T" && break; sleep 0.2; done; base64 -d <<<$T'
+# custom resources of other tests are not what is asked about
+NO_CRD = "for n in {1..50}; do kubectl api-resources -o name | grep -q example || break; \
+sleep 0.2; done"
+NO_OTHERS = ("kubectl delete crd --all", NO_CRD)
 
 OTHER_TYPES = "statefulset daemonset job cronjob replicaset replicationcontroller"
 
@@ -267,9 +281,24 @@ token is refused, and lists them (--list).
         ),
         WEB,
     ),
-}
-
-PARTS |= {
+    "revoke": Part(
+        """
+What revoke reads, to tell all that uses a token, and does with --yes. It reads custom
+resources as well: add list for those that have a pod template. To only look, leave out create,
+delete and patch; to make accounts named default anew, add patch serviceaccounts. tokenreviews is
+to see that a token is refused.
+""",
+        (
+            "kubectl satoken revoke secret/old",
+            f"{OLD} | kubectl satoken revoke - --yes",
+            "kubectl satoken revoke secret/handle --yes",
+            "kubectl satoken revoke pod/one --yes",
+            "kubectl satoken revoke $(kubectl get pods -l app=web -o name | head -1) --yes",
+            "kubectl satoken revoke sa/web --yes",
+        ),
+        f"{WEB}---{LEGACY}",
+        before=NO_OTHERS,
+    ),
     "migrate": Part(
         """
 What migrate reads, without --apply: the token Secrets (never their values), and all that may use
@@ -284,7 +313,8 @@ listed as not seen, and no Secret is deleted then.
             f"for type in {OTHER_TYPES} pod podtemplate; do "
             "kubectl satoken migrate $type/none; done",
         ),
-        LEGACY,
+        MOUNTERS,
+        before=NO_OTHERS,
         pods=True,
     ),
     "migrate-copies": Part(
@@ -292,7 +322,8 @@ listed as not seen, and no Secret is deleted then.
 What migrate --copies needs besides: it reads ConfigMaps, and by the rights of migrate Secrets.
 """,
         ("kubectl satoken migrate --copies",),
-        LEGACY,
+        MOUNTERS,
+        before=NO_OTHERS,
         pods=True,
     ),
     "migrate-apply": Part(
@@ -306,7 +337,8 @@ it in the namespaces that are migrated.
             "kubectl satoken migrate secret/web-token --apply --yes --grace=0s --timeout=60s",
             "kubectl satoken migrate secret/web-token --undo --yes",
         ),
-        LEGACY,
+        MOUNTERS,
+        before=NO_OTHERS,
         pods=True,
     ),
 }
@@ -325,6 +357,8 @@ rules:
 def play(part: Part, stage: Stage, user: str) -> list[str]:
     """Runs the lines of a part as a user, in the namespace of the stage; what they printed."""
     said: list[str] = []
+    for line in part.before:
+        stage.shell(line)
     if part.given:
         stage.kubectl("-n", stage.namespace, "apply", "-f", "-", stdin=part.given)
         stage.until("kubectl -n $NS get pods -l app=web -o name | grep -q pod/")

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kubectl_satoken.consumers import (
     ENV,
@@ -212,6 +214,33 @@ def test_what_merely_has_the_same_name_does_not_count() -> None:
     }
     assert search(other, elsewhere, robot, metrics).consumers == {SECRET: []}
     assert not [*uses_of(metrics)]
+
+
+KEYS = (
+    *("spec", "template", "containers", "initContainers", "volumes", "env", "envFrom", "secret"),
+    *("secretRef", "secretKeyRef", "valueFrom", "name", "imagePullSecrets", "projected", "sources"),
+    *("csi", "nodePublishSecretRef", "serviceAccountName", "tokenSecretRef", "replicas", "suspend"),
+    *("status", "conditions", "jobTemplate"),
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["", "t", "web"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
+    ),
+    max_leaves=25,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["spec", "status", "template"]), ANYTHING))
+def test_a_custom_resource_may_be_anything(fields: Object) -> None:
+    item = {
+        "apiVersion": "example.org/v1",
+        "kind": "Robot",
+        "metadata": {"name": "r", "namespace": "shop"},
+        **fields,
+    }
+    assert all(use.name for use in uses_of(item) if use.kind == "Secret")
+    search(item)
 
 
 # --- under whom it counts -------------------------------------------------------------------------

@@ -136,3 +136,14 @@ def test_a_secret_that_is_badly_made_is_a_target_too() -> None:
     shown = diagnose_objects(files.objects(), files)
     assert ("Secret", "shop", "web-token") in shown.targets
     assert "SAT204" in [code for code, _ in found(shown)]
+
+
+def test_what_looks_into_pods_says_that_it_leaves_the_token_of_a_secret_alone() -> None:
+    secret = [Target("Secret", "web-token")]
+    assert diagnose(secret, "shop", world(LISTED)).notes == []
+    ((_, note),) = diagnose(secret, "shop", world(LISTED), lambda pod, skipped: iter(())).notes
+    assert note == "--verify and --probe are about pods; inspect is for tokens in Secrets"
+
+
+def test_the_token_of_a_secret_that_its_account_lists_is_one_token() -> None:
+    assert len(report("Secret", "web-token", LISTED).tokens) == 1

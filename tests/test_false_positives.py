@@ -286,6 +286,20 @@ def test_15_default_modes_are_decimal_in_yaml() -> None:
         )
 
 
+def test_16_a_policy_that_takes_tokens_out_on_purpose_is_named_and_no_fault_in_a_sweep() -> None:
+    patched = (
+        "annotations: {policies.kyverno.io/last-applied-patches: "
+        '"rule.remove-serviceaccount-token.kyverno.io: removed /spec/volumes/0\\n"}'
+    )
+    cluster = world(pod(mount="", volumes="", metadata=patched))
+    item = first(cluster, "Pod")
+    (finding,) = [
+        one for one in examine(item, cluster, asked=False)[0] if one.code.startswith("SAT1")
+    ]
+    assert (finding.code, finding.severity) == ("SAT110", "hint")
+    assert "Kyverno policy remove-serviceaccount-token does that" in finding.message
+
+
 def test_17_host_network_and_daemon_sets_get_tokens_like_any_other() -> None:
     assert faults(pod("hostNetwork: true")) == []
 

@@ -253,16 +253,16 @@ def test_objects_are_found_in_lists_and_snapshots(
 @pytest.mark.parametrize(
     ("path", "line"),
     [
-        ("spec.serviceAccountName", 17),
-        ("spec.containers[0].image", 20),
-        ("spec.containers[0].volumeMounts", 19),
-        ("spec.volumes[3].name", 16),
-        ("metadata.labels", 15),
+        (".spec.serviceAccountName", 17),
+        (".spec.containers[0].image", 20),
+        (".spec.containers[0].volumeMounts", 19),
+        (".spec.volumes[3].name", 16),
+        (".metadata.labels", 15),
         ("", 13),
     ],
 )
-def test_the_pod_of_a_template_is_in_its_workload(path: str, line: int) -> None:
-    place = Evidence("Pod", "default", "web", path)
+def test_a_field_of_a_template_is_in_its_workload(path: str, line: int) -> None:
+    place = Evidence("Deployment", "default", "web", f"spec.template{path}")
     one = finding(object=place, target=("Deployment", "default", "web"))
     found = Positions([("web.yaml", MANIFESTS)], "default").of(one)
     assert found is not None

@@ -21,6 +21,21 @@ from tests.scenarios import scenarios
 EXAMPLES = 1500
 
 
+# A kind of its own, with its templates at places of their own.
+CUSTOM = """
+apiVersion: ray.io/v1
+kind: RayCluster
+metadata: {name: ray, namespace: shop}
+spec:
+  head: {template: {metadata: {labels: {a: b}}, spec: {containers: [{name: head, image: x}]}}}
+  workers:
+  - template:
+      spec:
+        containers: [{name: worker, image: x, volumeMounts: [{name: e, mountPath: /run}]}]
+        volumes: [{name: e, emptyDir: {}}]
+"""
+
+
 def documents() -> list[dict[str, Any]]:
     """Objects of all kinds that checks look at, healthy and not."""
     texts = [(ROOT / "tests" / "healthy.yaml").read_text()]
@@ -31,6 +46,7 @@ def documents() -> list[dict[str, Any]]:
             if document:
                 document["metadata"].setdefault("namespace", "shop")
                 found.append(document)
+    found += [item for item in yaml.safe_load_all(CUSTOM) if item]
     for item in yaml.safe_load_all((ROOT / "examples" / "shop.yaml").read_text()):
         found += item.get("items") or []
     unique = {json.dumps(item, sort_keys=True): item for item in found}
@@ -219,3 +235,22 @@ def test_a_binary_file_is_one_clear_line(run: Run, tmp_path: Path) -> None:
     result = run("doctor", "-f", str(file))
     assert (result.status, result.stdout) == (3, "")
     assert result.stderr == f"error: cannot read {file}: not UTF-8 text\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "place"),
+    [
+        ("volumes: [{name: t}, {name: t}], containers: []", "volumes[1].name"),
+        ("containers: [{name: t}, {name: t}]", "containers[1].name"),
+        ("initContainers: [{name: t}], containers: [{name: t}]", "containers[0].name"),
+    ],
+)
+def test_a_name_that_is_there_twice_is_refused_as_the_api_server_does(
+    spec: str, place: str, run: Run
+) -> None:
+    meta = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: "
+    result = run("doctor", "-f", "-", stdin=f"{meta}{{{spec}}}")
+    assert (result.status, result.stdout) == (3, "")
+    assert result.stderr == (
+        f'error: standard input, document 1, Pod x: spec.{place} is there twice: "t"\n'
+    )

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from kubectl_satoken.checks import Evidence, Finding, Fix, Ignored, Skipped
-from kubectl_satoken.diagnosis import Cause, Report, Swept, Token
+from kubectl_satoken.diagnosis import Cause, Report, Rights, Swept, Token
 from kubectl_satoken.env import Env
 from kubectl_satoken.output import (
     COLOURS,
@@ -228,6 +228,18 @@ def test_nothing_in_an_object_steers_the_terminal() -> None:
             assert all(line.isprintable() for line in written.split("\n")), written
             written.encode()
     assert "\\x1b[31merror\\x1b[0m" in text(shown)
+
+
+def test_a_fault_of_the_rights_says_how_to_ask_for_all_of_them() -> None:
+    ask = "kubectl satoken can-i sa/web --list -n shop"
+    rights = (Rights(TARGET, "system:serviceaccount:shop:web", (), "", ask),)
+    fault = finding("warning", stage="access", code="SAT508")
+    shown = text(report(Cause(fault, 1))._replace(rights=rights))
+    assert shown.endswith(f"\nwhat the account may do:\n  {ask}\n")
+    other = text(report(Cause(finding(), 1))._replace(rights=rights))
+    assert "can-i" not in other
+    in_files = report(Cause(fault, 1))._replace(rights=rights, source="manifests")
+    assert "can-i" not in text(in_files)  # there, who else grants something is not known
 
 
 def test_a_finding_without_fix() -> None:

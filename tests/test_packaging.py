@@ -23,7 +23,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("source")
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
-    for name in ("kubectl_satoken", "tests"):
+    for name in ("kubectl_satoken", "tests", "man"):
         ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
     folder = tmp_path_factory.mktemp("wheel")
@@ -38,10 +38,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_has_all_modules_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_has_all_modules_the_manual_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("*.py")}
+    manual = f"kubectl_satoken-{__version__}.data/data/share/man/man1"
+    modules = {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("*.py")}
+    assert names == modules | {f"{manual}/{path.name}" for path in (ROOT / "man").glob("*.1")}
 
 
 def test_the_wheel_is_for_every_machine(wheel: Path) -> None:
@@ -65,12 +67,15 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
         "urllib3",
     }
     assert "kubectl-satoken = kubectl_satoken.__main__:main" in points
+    assert "kubectl_complete-satoken = kubectl_satoken.__main__:complete" in points
     assert f"{folder}/licenses/LICENSE" in names
 
 
 def test_every_module_that_we_import_is_asked_for() -> None:
     text = (ROOT / "setup.cfg").read_text()
     asked = text.partition("install_requires =")[2].partition("\n\n")[0]
+    # without it signatures are not checked, and that is said
+    asked += text.partition("\nsignature =")[2].partition("\ntest =")[0]
     for path in PACKAGE.rglob("*.py"):
         source = path.read_text()
         for name in ("tabulate", "jwt", "durationpy"):
@@ -109,14 +114,8 @@ def test_it_runs_as_a_module() -> None:
 
 
 def manifest() -> dict:  # type: ignore[type-arg]
-    """The manifest for krew as a release would fill it in."""
-    text = (ROOT / "plugin.yaml").read_text()
-    text = text.replace("{{ .TagName }}", f"v{__version__}")
-    archive = r'\{\{addURIAndSha "([^"]+)" \.TagName \}\}'
-    text, count = re.subn(archive, r"uri: \1\n      sha256: " + "0" * 64, text)
-    assert count
-    assert "{{" not in text
-    return yaml.safe_load(text)  # type: ignore[no-any-return]
+    """The manifest for krew, but for the checksums."""
+    return yaml.safe_load((ROOT / "plugin.yaml").read_text())  # type: ignore[no-any-return]
 
 
 def test_the_manifest_is_one_that_krew_takes() -> None:
@@ -142,3 +141,23 @@ def test_the_manifest_names_each_platform_once() -> None:
         assert one["uri"].endswith(f"{labels['os']}-{labels['arch']}.tar.gz")
         assert f"/v{__version__}/" in one["uri"]
         assert one["bin"] == "kubectl-satoken/kubectl-satoken"
+
+
+WORKFLOWS = sorted((ROOT / ".github").rglob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_and_forms_can_be_read_and_run_what_is_there(path: Path) -> None:
+    text = path.read_text()
+    assert isinstance(yaml.safe_load(text), dict)
+    for target in re.findall(r"run: make (\w+)", text):
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+    for program in re.findall(r"(?:run: |python3 )((?:krew|\.ci)/\w+)", text):
+        assert (ROOT / program).exists(), program
+
+
+def test_a_release_builds_what_the_manifest_names() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())["jobs"]
+    built = {one["platform"] for one in jobs["bundle"]["strategy"]["matrix"]["include"]}
+    labels = [one["selector"]["matchLabels"] for one in manifest()["spec"]["platforms"]]
+    assert built == {f"{one['os']}-{one['arch']}" for one in labels}

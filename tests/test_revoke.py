@@ -559,6 +559,21 @@ def test_who_may_grant_it_is_told_how(message: str, commands: str) -> None:
     assert grant("admission webhook says no", "r", world("")) == ""
 
 
+def test_roles_for_several_verbs_do_not_get_in_each_others_way() -> None:
+    said = grant(REFUSALS[0][0], "revoke-t-{verb}", world(""))
+    assert "create role revoke-t-patch " in said
+    assert said.endswith("create rolebinding revoke-t-patch --role=revoke-t-patch --user=jane")
+
+
+def test_hundreds_of_types_that_cannot_be_looked_at_are_one_row() -> None:
+    unseen = [Unseen(f"robots{number}", "forbidden to you") for number in range(300)]
+    unseen += [Unseen("jobs", "forbidden to you"), Unseen("pods", "forbidden to you")]
+    said = text(legacy_plan(), unseen=unseen)
+    flat = " ".join(said.split())
+    assert "not seen pods, jobs, robots0, robots1, robots10, robots100 and 296 more types" in flat
+    assert text(legacy_plan(), unseen=unseen, wide=True).count("forbidden to you") == 302
+
+
 def test_the_time_of_these_worlds() -> None:
     assert world("").now() == NOON_SECONDS, NOON
     assert revocation.WORDS.keys() >= {PLANNED, ALREADY, IMPOSSIBLE}

@@ -336,6 +336,16 @@ def test_an_error_before_anything_was_looked_at_is_raised() -> None:
         breaking(Unseen("pods", "forbidden"), WEB)
 
 
+def test_what_may_not_be_listed_is_told_beside_what_was_found() -> None:
+    cluster = world(WEB + deployment("a", SHADOWED))
+    missed = Unseen("cronjobs", "forbidden to you")
+    report = sweep([missed, *cluster.list("Pod")], cluster)
+    assert ("SAT301", 2) in codes(report)
+    assert "not seen  cronjobs: forbidden to you\n" in shown(report)
+    assert report.swept is not None
+    assert report.swept.broken == ""
+
+
 # --- how it looks ---------------------------------------------------------------------------------
 
 

@@ -230,7 +230,41 @@ def examine(
         from ..ignores import heed
 
         findings = [heed(finding, item, world) for finding in findings]
+    if findings and item["kind"] == "Pod" and not dict.get(metadata, "uid"):
+        from ..workloads import template_of
+
+        made_from = template_of(item, world)
+        if made_from is not None:
+            findings = [of_template(finding, item, *made_from) for finding in findings]
     return sorted(findings, key=rank), skipped, ran
+
+
+def of_template(finding: Finding, pod: Object, workload: Object, path: tuple[str, ...]) -> Finding:
+    """A finding on the pod that a template describes as one on that template.
+
+    There is no such pod; and what a program makes of a template at an uncommon place, in a kind of
+    its own, is not known for certain.
+    """
+    from ..workloads import TEMPLATE_PATHS, dotted
+
+    own = (pod["kind"], pod["metadata"].get("namespace", ""), pod["metadata"]["name"])
+
+    def moved(one: Evidence) -> Evidence:
+        if one[:3] != own:
+            return one
+        place = one.path
+        if not place or place.startswith(("spec.", "metadata.")):
+            place = f"{dotted(path)}.{place}".rstrip(".")
+        return one._replace(kind=workload["kind"], path=place)
+
+    certainty = finding.certainty
+    if path not in TEMPLATE_PATHS and certainty == "certain":
+        certainty = "likely"
+    return finding._replace(
+        object=moved(finding.object),
+        evidence=tuple(moved(one) for one in finding.evidence),
+        certainty=certainty,
+    )
 
 
 def rank(finding: Finding) -> tuple[int, int, int, str]:

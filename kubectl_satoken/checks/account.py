@@ -10,14 +10,16 @@ from ..workloads import (
     Owner,
     controller_of,
     creators,
+    dotted,
     finished,
     is_live,
     made_before,
     owner_of,
+    step_into,
     template_path,
     template_pod,
 )
-from ..world import Object, Unseen, World
+from ..world import Object, Unseen, World, is_custom
 from . import Evidence, Finding, Fix, at, check
 from .creation import stuck_alias
 from .kubelet import told
@@ -161,7 +163,7 @@ def named_in(pod: Object, owner: Owner | None, name: str) -> Evidence:
     """Where a pod's account is named: in its owner's template, or in itself."""
     if owner is None:
         return at(pod, "spec.serviceAccountName", name)
-    path = ".".join((*(template_path(owner.object or {}) or ("spec", "template")), "spec"))
+    path = dotted((*owner.template, "spec"))
     namespace = pod["metadata"].get("namespace", "")
     return Evidence(owner.kind, namespace, owner.name, f"{path}.serviceAccountName", name)
 
@@ -445,6 +447,7 @@ def sa_recreated_token_stale(pod: Object, world: World) -> Iterator[Finding]:
     )
 
 
+USUAL = ("spec", "template")  # elsewhere, a custom kind may well have a field of that name
 MISPLACED_AT = (("spec",), ("spec", "template"), ("spec", "jobTemplate"), ("metadata",), ())
 
 
@@ -453,19 +456,13 @@ def misplaced(workload: Object, pod: Object) -> tuple[str, str] | None:
 
     Returns (path, name). Only manifests show it: what is stored has lost it.
     """
-    places: list[tuple[tuple[str, ...], Object]] = []
-    if workload.get("kind") != "Pod":
+    template = template_path(workload, pod)
+    if workload.get("kind") != "Pod" and (template == USUAL or not is_custom(workload)):
         for path in MISPLACED_AT:
-            here: object = workload
-            for field in path:
-                here = here.get(field) if isinstance(here, dict) else None
-            if isinstance(here, dict):
-                places.append((path, here))
-    template = template_path(workload)
-    for fields, place in places:
-        for key in ("serviceAccountName", "serviceAccount"):
-            if isinstance(place.get(key), str):
-                return ".".join((*fields, key)), place[key]
+            place = step_into(workload, path)
+            for key in ("serviceAccountName", "serviceAccount"):
+                if isinstance(place, dict) and isinstance(place.get(key), str):
+                    return ".".join((*path, key)), place[key]
     for key, value in pod["spec"].items():
         plain = key.lower().replace("_", "").replace("-", "")
         if (
@@ -473,7 +470,7 @@ def misplaced(workload: Object, pod: Object) -> tuple[str, str] | None:
             and plain in ("serviceaccountname", "serviceaccount")
             and key not in ("serviceAccountName", "serviceAccount")
         ):
-            return ".".join((*template, "spec", key)), value
+            return dotted((*template, "spec", key)), value
     return None
 
 

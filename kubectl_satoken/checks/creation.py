@@ -14,7 +14,7 @@ from ..managed_fields import writers
 from ..mounts import account_of, container_paths, containers, default_mount, has_token, is_mirror
 from ..server import flags_of
 from ..token_secrets import LAST_APPLIED, is_token_type
-from ..workloads import finished, is_live, owner_of, template_path
+from ..workloads import dotted, finished, is_live, owner_of, template_path
 from ..world import Object, Unseen, World
 from . import Evidence, Finding, Fix, at, check
 from .mount import grouped
@@ -411,7 +411,7 @@ def serviceaccount_alias_stuck(pod: Object, world: World) -> Iterator[Finding]:
         gone = world.get("ServiceAccount", shown.namespace, name) is None
     except Unseen:
         gone = False
-    path = ".".join((*template_path(owner.object or {}), "spec"))
+    path = dotted((*owner.template, "spec"))
     here = Evidence(
         owner.kind, shown.namespace, owner.name, f"{path}.serviceAccount", name, here=True
     )

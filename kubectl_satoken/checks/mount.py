@@ -443,7 +443,7 @@ def paths_of(source: Object) -> set[str]:
 def written_spec(pod: Object, world: World) -> Object:
     """The pod spec as somebody wrote it: the template's, where the pod is made from one."""
     owner = owner_of(pod, world)
-    template = template_pod(owner.object) if owner is not None and owner.object else None
+    template = template_pod(owner.object, owner.path) if owner and owner.object else None
     spec: Object = (template or pod)["spec"]
     return spec
 
@@ -900,7 +900,7 @@ def windows_paths(pod: Object, world: World) -> Iterator[Finding]:
             grouped(pod, changes),
             "mount it at the path that becomes that one (pods are recreated)",
         ),
-        certainty="likely",
+        certainty="possible",
     )
 
 

@@ -219,7 +219,7 @@ def strippers(pod: Object, world: World) -> list[Culprit]:
     return found
 
 
-@check("SAT110", on="Pod", severity="error", stage="mount")
+@check("SAT110", on="Pod", severity="error", stage="mount", deliberate=True)
 def token_stripped_by_policy(pod: Object, world: World) -> Iterator[Finding]:
     """A policy or webhook took the token out of the pod when it was made.
 
@@ -277,6 +277,8 @@ def token_stripped_by_policy(pod: Object, world: World) -> Iterator[Finding]:
             "mount it by a volume of your own, which such policies leave alone"
             + (f" (or label the pods {exempt}, which exempts them)" if exempt else ""),
         ),
+        # whoever asks for a token by name does not mean to have it taken out
+        severity="error" if asked else "",
         certainty="likely",
     )
     if unsure is not None:

@@ -17,7 +17,7 @@ from ..mounts import (
 from ..server import api_audiences
 from ..times import lifetime as lasting
 from ..times import seconds
-from ..workloads import finished, is_live, owner_of, template_path
+from ..workloads import finished, is_live, owner_of, step_into
 from ..world import Object, World
 from . import Evidence, Finding, Fix, at, check
 
@@ -76,10 +76,7 @@ def rewrite(pod: Object, world: World, summary: str) -> Fix:
         return Fix(summary)
     mended = deepcopy(written)
     mended.pop("status", None)
-    inner: Any = mended
-    for step in template_path(mended) if mended["kind"] != "Pod" else ():
-        inner = inner[step]
-    mend(inner["spec"])
+    mend(step_into(mended, owner.path if owner is not None else ())["spec"])
     fix = and_manifest(world, mended, summary)
     if mended["metadata"].get("generateName"):
         # the name was made up when the manifest was read

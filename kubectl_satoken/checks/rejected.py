@@ -11,7 +11,7 @@ from ..admission import ROOT_CA_CONFIG_MAP, TOKEN_MOUNT_PATH
 from ..fixes import kubectl, patch_pod, restart
 from ..mounts import renewed_after, same_place
 from ..server import api_audiences
-from ..times import lifetime, words
+from ..times import lifetime, moment, words
 from ..token import LEGACY_ISSUER, audiences, bound
 from ..world import Object, Unseen, World
 from . import Evidence, Finding, Fix, at, check, registry
@@ -82,11 +82,6 @@ def claim(token: Object, path: str, *, here: bool = False) -> Evidence:
     return at(token, f"claim {path.replace('/', ' ')}", value, here=here)
 
 
-def stamp(value: object) -> float | None:
-    """A time in a claim: seconds since 1970, None where there is none."""
-    return float(value) if isinstance(value, int | float) else None
-
-
 @check("SAT801", on="Token", severity="error", stage="token")
 def token_expired(token: Object, world: World) -> Iterator[Finding]:
     """The token has expired.
@@ -104,7 +99,7 @@ def token_expired(token: Object, world: World) -> Iterator[Finding]:
     Make the pod anew, which brings a new token, and let the program read the file again each time,
     or at least once a minute, as current client libraries do.
     """
-    expiry = stamp((token.get("payload") or {}).get("exp"))
+    expiry = moment((token.get("payload") or {}).get("exp"))
     late = expiry is not None and world.now() > expiry + LEEWAY
     words_of = said(token, "token-expired")
     if words_of is None and not late:
@@ -138,7 +133,7 @@ def token_clock_skew(token: Object, world: World) -> Iterator[Finding]:
     """
     payload = token.get("payload") or {}
     words_of = said(token, "token-clock-skew")
-    times = [when for key in ("iat", "nbf") if (when := stamp(payload.get(key))) is not None]
+    times = [when for key in ("iat", "nbf") if (when := moment(payload.get(key))) is not None]
     ahead = max(times, default=0.0) - world.now()
     if words_of is None and (ahead <= LEEWAY or not is_refused(token)):
         return
@@ -606,7 +601,7 @@ def rotation_stalled(token: Object, world: World) -> Iterator[Finding]:
     Make the pod anew. If it happens again, look into the kubelet's log for `Couldn't update token`.
     """
     asked = token["asked"].get("lifetime")
-    issued = stamp((token.get("payload") or {}).get("iat"))
+    issued = moment((token.get("payload") or {}).get("iat"))
     if not file_of(token) or not asked or issued is None:
         return
     age = world.now() - issued
@@ -831,7 +826,7 @@ def token_refused(token: Object, world: World) -> Iterator[Finding]:
         return
     if is_foreign(token, world):
         return
-    expiry = stamp(payload.get("exp"))
+    expiry = moment(payload.get("exp"))
     if expiry is not None and world.now() > expiry + LEEWAY:
         return
     others = (token_sa_recreated, token_bound_pod_recreated)

@@ -536,7 +536,8 @@ class Job:
     def handle(self, asked: "Ask") -> "Handle":
         """A Secret to bind the token to. Raises ApiError."""
         from ..authorize import user_name
-        from ..handles import DEFAULT_LIFE, RENEWED, make, timestamp
+        from ..handles import DEFAULT_LIFE, RENEWED, make
+        from ..times import timestamp
 
         now = self.env.now()
         expires = timestamp(now + (asked.seconds or DEFAULT_LIFE))

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..cli import PROG
 from ..env import Env
 from ..errors import (
+    AlreadyExists,
     ApiError,
     Conflict,
     ExitStatus,
     Forbidden,
+    Invalid,
     NotFound,
     SatokenError,
+    ServerError,
     Unauthorized,
     Unreachable,
     UsageError,
@@ -71,6 +74,10 @@ NEEDED = "-, FILE, secret/NAME, pod/NAME, sa/NAME, or the NAME of a handle (mint
 KINDS_TAKEN = ("Secret", "Pod", "ServiceAccount")
 MARGIN = 5  # seconds more than the API server should need
 POLL = 1.0
+
+# What the API server says where an admission webhook has side effects.
+NO_REHEARSAL = "does not support dry run"
+
 PAGE = 200  # objects, so that a page of large ones stays small
 
 
@@ -162,7 +169,8 @@ def parse(words: list[str]) -> Asked:
         error.hint = error.hint if "command line" in error.message else NEEDED
         raise
     path = where.name
-    if where.kind == "File" and os.sep not in path and not os.path.exists(path):
+    is_file = os.path.exists(path) and not os.path.isdir(path)
+    if where.kind == "File" and os.sep not in path and not is_file:
         return Asked("Handle", path)
     return Asked(where.kind, where.name)
 
@@ -227,6 +235,7 @@ class Job:
         # what was asked of the API server may have left its mark: a legacy token was used
         self.world = self.look()
         plan = self.plan(before)
+        self.say_what_is_not_known(plan, before)
         over = before is not None and not before.taken and plan.outcome != ALREADY
         # one of somebody else may be good elsewhere
         if before is not None and over and plan.account is not None:
@@ -240,9 +249,10 @@ class Job:
             return self.finish(plan, self.losers(plan), before, started)
         found = self.consumers(plan)
         if plan.outcome == PLANNED:
-            refused = self.rehearse(plan)
+            error = self.rehearse(plan)
+            refused = error.message if error else ""
             self.show(self.result(plan, found, before, command=self.again(), refused=refused))
-            return self.fail(refused) if refused else ExitStatus.OK
+            return self.fail(error) if error else ExitStatus.OK
         if plan.outcome == IMPOSSIBLE:
             self.show(self.result(plan, found, before))
             return ExitStatus.FAILED
@@ -252,6 +262,23 @@ class Job:
         return ExitStatus.OK
 
     # --- what is known
+
+    def say_what_is_not_known(self, plan: "Plan", before: "Seen | None") -> None:
+        """Notes what the verdict on the token, or the want of one, leaves open."""
+        from ..revoke import ALREADY, CACHE, INVALIDATE
+
+        if before is not None:
+            if before.taken and plan.outcome == ALREADY and not self.args.yes:
+                self.notes.append(
+                    f"the API server takes it still, which it may for {CACHE} s (--yes waits)"
+                )
+        elif self.token is not None and plan.action == INVALIDATE and not self.args.yes:
+            self.notes.append("the API server was not asked about it: that would count as a use")
+        elif self.token is not None and plan.action:
+            self.notes.append(
+                "the API server could not be asked whether the token is genuine: what ends it is "
+                "taken from what it says of itself"
+            )
 
     def take_token(self) -> None:
         """Takes the token of a Secret, to see afterwards whether it is refused."""
@@ -329,13 +356,13 @@ class Job:
 
     def plan_account(self) -> "Plan":
         """What is to be done to an account; also to one that an earlier run has left deleted."""
-        from .. import revoke
+        from .. import kept_account, revoke
 
         try:
             return revoke.of_account(self.namespace, self.asked.name, self.world)
         except NotFound:
             file = self.kept_file()
-            manifest = read_kept(file)
+            manifest = kept_account.read(file)
             if manifest is None or file is None:
                 raise
             return revoke.interrupted(manifest, file)
@@ -348,19 +375,24 @@ class Job:
 
     def may_look(self) -> str:
         """Who may grant the right to look at what was named."""
+        kind, name = self.asked
+        return self.may_get("Secret" if kind == "Handle" else kind, name)
+
+    def may_get(self, kind: str, name: str) -> str:
+        """Who may grant the right to get an object; empty for what is none."""
         from ..authorize import user_name
         from ..denied import grant
         from ..world import KINDS
 
-        kind = "Secret" if self.asked.kind == "Handle" else self.asked.kind
         if kind not in KINDS:
             return ""
         plural = KINDS[kind].plural
+        # as the API server would have said it
         refusal = (
-            f'{plural} "{self.asked.name}" is forbidden: User "{user_name(self.api)}" cannot get '
+            f'{plural} "{name}" is forbidden: User "{user_name(self.api)}" cannot get '
             f'resource "{plural}" in API group "" in the namespace "{self.namespace}"'
         )
-        return grant(refusal, f"revoke-{self.asked.name}", self.world)
+        return grant(refusal, self.role(), self.world)
 
     def consumers(self, plan: "Plan") -> "Found":
         """Who loses the token."""
@@ -400,21 +432,24 @@ class Job:
 
     # --- doing it
 
-    def rehearse(self, plan: "Plan") -> str:
-        """Why the API server would not do it; empty if it would. Nothing is stored."""
+    def rehearse(self, plan: "Plan") -> SatokenError | None:
+        """Why it would fail; None if it would not. Nothing is stored."""
         try:
             self.perform(plan, dry_run=True)
         except NotFound:
-            return ""
+            return None
         except (Unauthorized, Unreachable):
             raise
         except SatokenError as error:
-            return error.message
-        return ""
+            if isinstance(error, Invalid) and NO_REHEARSAL in error.message:
+                self.notes.append(f"whether it may be done could not be tried: {error.message}")
+                return None
+            return error
+        return None
 
     def perform(self, plan: "Plan", *, dry_run: bool = False) -> None:
         """Sends what a plan says. Raises ApiError."""
-        from .. import revoke, writes
+        from .. import kept_account, revoke, writes
         from ..times import date
         from ..token_secrets import INVALID_SINCE_LABEL
 
@@ -427,7 +462,7 @@ class Job:
             grace = self.args.grace_period if item["kind"] == "Pod" else None
             writes.delete(self.api, item, grace=grace, dry_run=dry_run)
         elif plan.action == revoke.RECREATE:
-            manifest = revoke.manifest_of(item, self.world)
+            manifest = self.manifest(item)
             if dry_run:
                 writes.delete(self.api, item, whole=True, dry_run=True)
                 writes.create(self.api, manifest, dry_run=True)
@@ -435,9 +470,23 @@ class Job:
                 self.recreate(item, manifest)
         elif not dry_run:
             writes.recreate(self.api, item, "")
-            forget_kept(self.kept_file())
+            kept_account.forget(self.kept_file())
         else:
             writes.create(self.api, item, dry_run=True)
+
+    def manifest(self, account: "Object") -> "Object":
+        """The account as it is to be made again. Raises SatokenError where that cannot be told."""
+        from ..revoke import manifest_of
+        from ..world import Unseen
+
+        try:
+            return manifest_of(account, self.world)
+        except Unseen as unseen:
+            raise SatokenError(
+                f"which Secrets of serviceaccount {account['metadata']['name']} go with it cannot "
+                f"be told: {unseen}",
+                self.may_get("Secret", unseen.what.rpartition("/")[2]),
+            ) from unseen
 
     def act(self, plan: "Plan") -> None:
         """Does what a plan says. Raises SatokenError, explained."""
@@ -470,27 +519,32 @@ class Job:
 
     def role(self) -> str:
         """What a Role is called that allows it."""
-        return f"revoke-{self.asked.name}" if self.asked.kind not in ("Stdin", "File") else "revoke"
+        named = f"-{self.asked.name}" if self.asked.kind not in ("Stdin", "File") else ""
+        return f"revoke{named}-{{verb}}"
 
     def recreate(self, item: "Object", manifest: "Object") -> None:
         """Deletes an account and makes it again; what is to be made is kept until it is there."""
-        from .. import writes
+        from .. import kept_account, writes
+        from ..fixes import kubectl
 
         file = self.kept_file()
-        kept = keep(file, manifest)
-        if not kept:
+        if not kept_account.keep(file, manifest):
             file = None
             self.say_manifest(manifest)
+        doubt: SatokenError | None = None
         try:
             writes.delete(self.api, item, whole=True)
+        except (ServerError, Unreachable) as error:
+            doubt = error  # it may be done all the same, and then the account is away
         except ApiError:
-            forget_kept(file)
+            kept_account.forget(file)
             raise
         try:
             writes.recreate(self.api, manifest, item["metadata"]["uid"])
-        except BaseException:
-            from ..fixes import kubectl
-
+        except BaseException as error:
+            if doubt is not None and isinstance(error, AlreadyExists):
+                kept_account.forget(file)  # it was not done: the old one is there
+                raise doubt from error
             if file:
                 again = kubectl(self.world, "", "create", "-f", file)
                 self.env.stderr.write(
@@ -498,7 +552,7 @@ class Job:
                     f"{again} (or the same command once more)\n"
                 )
             raise
-        forget_kept(file)
+        kept_account.forget(file)
 
     def say_manifest(self, manifest: "Object") -> None:
         """Prints what makes the account again, where it cannot be kept in a file."""
@@ -509,18 +563,9 @@ class Job:
 
     def kept_file(self) -> str | None:
         """Where the manifest of an account is kept while it is away; None without a home."""
-        import os
-        from hashlib import sha256
+        from ..kept_account import file_of
 
-        from ..token_cache import cache_folder
-
-        folder = cache_folder(self.env.environ)
-        if folder is None:
-            return None
-        name = self.asked.name
-        key = sha256(f"{self.api.server} {self.namespace} {name}".encode()).hexdigest()[:16]
-        parent = os.path.dirname(folder)
-        return os.path.join(parent, "revoked", f"{self.namespace}-{name}-{key}.json")
+        return file_of(self.env, self.api.server, self.namespace, self.asked.name)
 
     # --- what came of it
 
@@ -543,7 +588,7 @@ class Job:
         if seen.taken:
             said = (
                 f"{done(plan)}, and the API server still takes the token "
-                f"{seen.after or 0:.0f} s later"
+                f"{seen.after or 0:.0f}s later"
             )
             if (seen.after or 0) > plan.within:
                 self.notes.append(
@@ -552,7 +597,7 @@ class Job:
                 )
             self.show(self.result(plan, found, seen, TAKEN, said))
             return ExitStatus.FINDINGS
-        said = f"{done(plan)}, and the API server refuses it {seen.after or 0:.0f} s later"
+        said = f"{done(plan)}, and the API server refuses it {seen.after or 0:.0f}s later"
         outcome = ALREADY if plan.outcome == ALREADY else REVOKED
         self.show(self.result(plan, found, seen, outcome, said))
         return ExitStatus.OK
@@ -578,7 +623,7 @@ class Job:
 
     def unverified(self, plan: "Plan", started: float) -> str:
         """What can be said without a token."""
-        from ..revoke import CACHE, DELETE, RECREATE, RESTORE
+        from ..revoke import CACHE, DELETE, LEEWAY, RECREATE, RESTORE
 
         why = "not verified, for that takes a token"
         if self.token is not None:
@@ -588,7 +633,7 @@ class Job:
         if plan.action == RESTORE:
             return "the account is there again, made anew"
         if plan.action == DELETE and not self.gone(plan, started):
-            return f"{done(plan)}, and it is not gone yet; its tokens end at the latest when it is"
+            return f"{done(plan)}, and it is not gone yet; its tokens end {LEEWAY} s after its time"
         return f"{done(plan)}; it is refused within {CACHE} s ({why})"
 
     def gone(self, plan: "Plan", started: float) -> bool:
@@ -635,9 +680,6 @@ class Job:
         """What came of it."""
         from ..revocation import Result
 
-        notes = list(self.notes)
-        if refused:
-            notes.append(f"you may not: {refused}")
         dry_run = not self.args.yes
         return Result(
             plan,
@@ -645,7 +687,7 @@ class Job:
             outcome or plan.outcome,
             said,
             seen,
-            tuple(notes),
+            tuple(self.notes),
             "" if refused else command,
             refused,
             self.target(),
@@ -694,12 +736,12 @@ class Job:
         text = revocation.write(result, self.world, wide=form == "wide", colour=colour)
         self.env.stdout.write(text)
 
-    def fail(self, refused: str) -> ExitStatus:
-        """Says who may grant what is missing."""
+    def fail(self, error: SatokenError) -> ExitStatus:
+        """Says what would go wrong, and who may grant what is missing."""
         from ..denied import grant
 
-        hint = grant(refused, self.role(), self.world)
-        self.env.stderr.write(f"error: the API server would not do it: {visible(refused)}\n")
+        hint = grant(error.message, self.role(), self.world) or error.hint
+        self.env.stderr.write(f"error: with --yes this would fail: {visible(error.message)}\n")
         if hint:
             self.env.stderr.write(f"hint: {visible(hint)}\n")
         return ExitStatus.FAILED
@@ -714,46 +756,3 @@ def done(plan: "Plan") -> str:
         return plan.message
     name = f"{item['kind'].lower()}/{item['metadata']['name']}"
     return f"{name} was {'deleted' if plan.action == DELETE else 'marked invalid'}"
-
-
-# --- the account while it is away -----------------------------------------------------------------
-
-
-def keep(path: str | None, manifest: "Object") -> bool:
-    """Keeps a manifest in a file of mode 0600. Whether that was possible."""
-    import json
-    import os
-
-    from ..secret_file import put
-    from ..world import Sealed
-
-    if path is None:
-        return False
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        put(path, Sealed(json.dumps(manifest, indent=2) + "\n"))
-    except (OSError, SatokenError):
-        return False
-    return True
-
-
-def read_kept(path: str | None) -> "Object | None":
-    """The manifest that an earlier run kept."""
-    import json
-
-    try:
-        with open(path or "", encoding="utf-8") as file:
-            manifest = json.load(file)
-        return manifest if manifest["kind"] == "ServiceAccount" else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def forget_kept(path: str | None) -> None:
-    """Removes the file, once the account is there."""
-    import os
-    from contextlib import suppress
-
-    if path is not None:
-        with suppress(OSError):
-            os.unlink(path)

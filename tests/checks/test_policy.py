@@ -2,7 +2,9 @@
 
 import pytest
 
-from .given import codes, commands, examined, findings, the
+from kubectl_satoken.checks import examine
+
+from .given import codes, commands, examined, findings, first, the, world
 
 STRIPPED = """
 apiVersion: v1
@@ -68,6 +70,13 @@ def test_token_stripped_by_policy_fires_and_tells_kyvernos_exemption():
     assert "Kyverno policy remove-serviceaccount-token" in finding.message
     assert finding.fix is not None
     assert "corp.org/can-use-serviceaccount" in finding.fix.summary
+
+
+def test_token_stripped_by_policy_fires_in_a_sweep_as_a_fault_only_where_a_token_was_asked_for():
+    for text, severity in ((STRIPPED + POLICY, "hint"), (ASKED + POLICY, "error")):
+        cluster = world(text)
+        found, _, _ = examine(first(cluster, "Pod"), cluster, asked=False)
+        assert the(found, "SAT110").severity == severity
 
 
 def test_token_stripped_by_policy_fires_for_a_pod_that_asked_and_names_webhooks_as_possible():

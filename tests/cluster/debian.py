@@ -1,12 +1,14 @@
-"""The Debian packages that a node consists of, and how they get onto a fresh machine."""
+"""The Debian packages that a node and other tests need, and how they get onto a fresh machine."""
 
 import os
+import platform
 import shutil
 import stat
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.cluster.errors import Unavailable
@@ -21,17 +23,33 @@ PACKAGES = {
     "iproute2": ("/sbin/ip", "/bin/ip"),
 }
 
+# What the other tests need: shells in which TAB is pressed, what krew/build compiles with, and a
+# reader of manual pages that is strict.
+OTHERS = {
+    "mandoc": ("/usr/bin/mandoc",),
+    "tmux": ("/usr/bin/tmux",),
+    "zsh": ("/usr/bin/zsh",),
+    "fish": ("/usr/bin/fish",),
+    "bash-completion": ("/usr/share/bash-completion/bash_completion",),
+    "git": ("/usr/bin/git",),
+    "gcc": ("/usr/bin/cc",),
+    "binutils": ("/usr/bin/readelf",),
+    "libc6-dev": (f"/usr/lib/{platform.machine()}-linux-gnu/libc.a",),
+}
 
-def missing() -> list[str]:
-    """The packages whose programs are not on this machine."""
-    return [package for package in PACKAGES if not find(package)]
+
+def missing(packages: Iterable[str] = tuple(PACKAGES)) -> list[str]:
+    """The packages, by default those of a node, whose files are not on this machine."""
+    return [package for package in packages if not find(package)]
 
 
 def find(package: str) -> Path | None:
-    """Where the program of a package is."""
-    for candidate in PACKAGES[package]:
-        found = shutil.which(Path(candidate).name) or candidate
-        if os.access(found, os.X_OK) and (package != "busybox-static" or is_static(found)):
+    """Where the program of a package is, or its one file."""
+    for candidate in (PACKAGES | OTHERS)[package]:
+        program = Path(candidate).parent.name in ("bin", "sbin")
+        found = (shutil.which(Path(candidate).name) if program else None) or candidate
+        mode = os.X_OK if program else os.R_OK
+        if os.access(found, mode) and (package != "busybox-static" or is_static(found)):
             return Path(found)
     return None
 
@@ -48,7 +66,8 @@ def is_static(program: str) -> bool:
 
 def install() -> None:
     """Install what is missing, with no question asked and no service started."""
-    packages = missing()
+    wanted = [*PACKAGES, *OTHERS]
+    packages = missing(wanted)
     if not packages:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
@@ -56,8 +75,8 @@ def install() -> None:
     with tempfile.TemporaryDirectory() as folder:
         apt("update", attempts=5)
         apt("install", "--no-install-recommends", *packages, env=no_services(Path(folder)))
-    if missing():
-        raise Unavailable(f"apt-get installed {', '.join(packages)}, still: {missing()}")
+    if missing(wanted):
+        raise Unavailable(f"apt-get installed {', '.join(packages)}, still: {missing(wanted)}")
 
 
 def apt(action: str, *arguments: str, attempts: int = 3, env: dict[str, str] | None = None) -> None:

@@ -3,19 +3,15 @@
 The tokens are signed here with the cluster's own key, so that one thing at a time is wrong.
 """
 
-import base64
-import hashlib
 import json
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jsonschema
 import pytest
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from kubectl_satoken.checks import Finding, examine
 from kubectl_satoken.env import Env
@@ -27,6 +23,7 @@ from kubectl_satoken.world import Object, Sealed
 from tests.cluster import Cluster, start
 from tests.conftest import ROOT
 from tests.scenarios import AS_WEB, PLAIN, Stage, service_account, template
+from tests.signing import cluster_signer, foreign_signer
 
 WEB = template(AS_WEB, kind="Pod")
 
@@ -38,36 +35,6 @@ def stage(cluster: Cluster, tmp_path: Path) -> Iterator[Stage]:
     stage.kubectl("-n", stage.namespace, "apply", "-f", "-", stdin=f"{service_account()}---{WEB}")
     yield stage
     stage.close()
-
-
-def encoded(value: Any) -> str:
-    data = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-class Signer(NamedTuple):
-    """A key that signs tokens."""
-
-    key: rsa.RSAPrivateKey
-
-    def sign(self, payload: Object) -> Sealed:
-        public = self.key.public_key().public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        header = {"alg": "RS256", "kid": encoded(hashlib.sha256(public).digest())}
-        text = f"{encoded(header)}.{encoded(payload)}"
-        signature = self.key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
-        return Sealed(f"{text}.{encoded(signature)}")
-
-
-def cluster_signer(cluster: Cluster) -> Signer:
-    key = serialization.load_pem_private_key(cluster.service_account_key.read_bytes(), None)
-    assert isinstance(key, rsa.RSAPrivateKey)
-    return Signer(key)
-
-
-def foreign_signer() -> Signer:
-    return Signer(rsa.generate_private_key(65537, 2048))
 
 
 def claims(stage: Stage, **changes: Any) -> Object:

@@ -6,6 +6,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from kubectl_satoken.pod_reader import PROTOBUF, PodReader
 from tests.cluster import Cluster
 from tests.live.test_api import connect, kubectl
 from tests.live.test_world import world
+from tests.scenarios import Stage
 
 PLACE = "/var/run/secrets/kubernetes.io/serviceaccount"
 
@@ -108,6 +110,22 @@ spec:
 """
 
 
+YEARLY = """
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: yearly}
+spec:
+  schedule: "0 0 1 1 *"
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          serviceAccountName: never-made
+          restartPolicy: Never
+          containers: [{name: app, image: app}]
+"""
+
+
 @pytest.fixture(scope="module")
 def shop(cluster: Cluster) -> Iterator[str]:
     name = f"sweep-{uuid.uuid4().hex[:8]}"
@@ -191,6 +209,41 @@ def test_a_user_of_one_namespace_sweeps_that(cluster: Cluster, shop: str) -> Non
     assert found(done) == FAULTS
     skipped = {one["what"] for one in json.loads(done.stdout)["skipped"]}
     assert "secrets" in skipped or "rolebindings" in skipped
+
+
+def test_a_user_who_may_see_pods_only_is_told_what_was_not_seen(
+    cluster: Cluster, shop: str
+) -> None:
+    kube, jim = cluster.kubeconfig, f"jim-{shop}"
+    pods = ("--verb=get,list", "--resource=pods,serviceaccounts")
+    kubectl(kube, "-n", shop, "create", "role", "pods", *pods)
+    kubectl(kube, "-n", shop, "create", "rolebinding", "jim", "--role=pods", f"--user={jim}")
+    done = doctor(cluster.user(jim), "-n", shop, "-o", "json", status=1)
+    report = json.loads(done.stdout)
+    skipped = {one["what"] for one in report["skipped"]}
+    assert {"deployments", "statefulsets", "daemonsets", "jobs", "cronjobs", "secrets"} <= skipped
+    # whose ReplicaSet it is, which cannot be read, is told by the names
+    (finding,) = [one for one in report["findings"] if one["code"] == "SAT301"]
+    assert finding["target"]["kind"] == "Deployment"
+    assert f"-n {shop} patch deployment shadowed " in finding["fix"]["commands"][0]
+
+
+def test_a_cron_job_is_looked_at_before_its_first_run(cluster: Cluster, tmp_path: Path) -> None:
+    stage = Stage(cluster, tmp_path)
+    stage.open()
+    try:
+        stage.kubectl("-n", stage.namespace, "apply", "-f", "-", stdin=YEARLY)
+        done = doctor(cluster.kubeconfig, "-n", stage.namespace, "-o", "json", status=1)
+        assert found(done) == {("SAT104", "yearly"): 0}
+        (finding,) = json.loads(done.stdout)["findings"]
+        for command in finding["fix"]["commands"]:
+            stage.shell(command)
+        healed = doctor(cluster.kubeconfig, "-n", stage.namespace, "-o", "json", status=0)
+        assert found(healed) == {}
+        stage.shell("kubectl -n $NS create job now --from=cronjob/yearly")
+        stage.until("kubectl -n $NS get pods -o json | grep -q kube-api-access")
+    finally:
+        stage.close()
 
 
 def test_protobuf_and_json_are_the_same_pods(cluster: Cluster, shop: str) -> None:

@@ -143,7 +143,7 @@ SCENARIOS = [
             + mounted(AT_PLACE.replace("/var/run", "/run"), FULL)
         ),
         wait=POD_IS_THERE,
-        certainty="likely",
+        certainty="possible",
         where=("live",),
     ),
     Scenario(
