@@ -547,7 +547,7 @@ def left(secret: Object, at: Site) -> float:
 
 def not_yet(secret: Object, at: Site) -> str:
     """Why a Secret is not deleted now."""
-    from .handles import timestamp
+    from .times import timestamp
 
     if not label(secret, INVALID_SINCE_LABEL):
         return "it is not marked invalid"

@@ -98,7 +98,7 @@ class Journal:
 
     def note(self, line: Object) -> None:
         """Adds a line, and returns when it is on the disk. Raises SatokenError."""
-        from .handles import timestamp
+        from .times import timestamp
 
         entry = {**line, "at": timestamp(self.now())}
         self.write(entry)

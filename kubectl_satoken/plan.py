@@ -22,7 +22,7 @@ from .inventory import (
     noted_changes,
 )
 from .server import Version
-from .times import date, day, seconds
+from .times import date, day, seconds, timestamp
 from .token_secrets import INVALID_SINCE_LABEL, LAST_USED_LABEL
 from .world import KINDS, Kind, Object, Ref
 
@@ -382,9 +382,7 @@ def retire(
 
 def marks(token: Token, now: float) -> tuple[Change, ...]:
     """The changes that mark a Secret invalid."""
-    from datetime import UTC, datetime
-
-    moment = datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    moment = timestamp(now)
     return (
         Change(("metadata", "labels", INVALID_SINCE_LABEL), None, date(now)),
         Change(("metadata", "annotations", MARKED_ANNOTATION), token.marked or None, moment),
