@@ -669,6 +669,8 @@ def test_the_patches_of_o_yaml_do_what_apply_does(stage: Stage) -> None:
         body = json.dumps({"spec": spec})
         stage.shell(f"kubectl -n $NS patch {name} --type=merge -p '{body}'")
     assert {name: stage.get(name)["spec"] for name in names} == before
+    for name in names[:-1]:
+        stage.until(f"kubectl -n $NS rollout status {name} --timeout=2s")
     done = apply(stage, "--stage=patch")
     assert done.returncode == 0, done.stdout + done.stderr
     assert {name: stage.get(name)["spec"] for name in names} == patched
