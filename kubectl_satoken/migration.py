@@ -8,7 +8,15 @@ from .audit_log import Usage
 from .changes import Change, Key, text
 from .consumers import RUNS_AS, Consumer
 from .errors import visible
-from .inventory import MIGRATED_ANNOTATION, Inventory, Token, cleaner_will
+from .inventory import (
+    ANOTHER,
+    MIGRATED_ANNOTATION,
+    MISSING,
+    THERE,
+    Inventory,
+    Token,
+    cleaner_will,
+)
 from .output import WIDTH, indent, row, wrap
 from .plan import PATCH, UNLIST, Plan, Step, Subject, is_user
 from .times import date, seconds, words
@@ -70,15 +78,15 @@ def rows(result: Result, *, wide: bool) -> tuple[list[str], list[list[str]]]:
 
 def made(token: Token) -> str:
     """How a Secret came about, as far as its account tells."""
-    if token.account_state == "not seen":
+    if token.account_state != THERE:
         return "?"
     return "auto" if token.generated else "by hand"
 
 
 def account_words(token: Token) -> str:
     """The account of a Secret, and what is odd about it."""
-    state = token.account_state
-    return token.account + ("" if state in ("there", "not seen") else f" ({state})")
+    odd = {MISSING: " (not there)", ANOTHER: " (made anew)"}
+    return token.account + odd.get(token.account_state, "")
 
 
 def used_by(users: Sequence[Consumer], wide: bool) -> str:
@@ -289,7 +297,7 @@ def secret_object(token: Token, result: Result) -> Object:
         "uid": token.uid,
         "account": token.account,
         "accountState": token.account_state,
-        "generated": None if token.account_state == "not seen" else token.generated,
+        "generated": token.generated if token.account_state == THERE else None,
         "listedBy": list(token.listed),
         "created": token.created or None,
         "lastUsed": token.used or None,

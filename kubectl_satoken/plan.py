@@ -141,7 +141,7 @@ def make(found: Inventory, wish: Wish, now: float) -> Plan:
         for name in one.secrets:
             using.setdefault(Ref("Secret", one.namespace, name), []).append(one)
     remaining = {
-        ref: tuple(in_the_way(token, using.get(ref, ()), found, wish, now))
+        ref: (*in_the_way(token, using.get(ref, ()), found, wish, now), *kept_lists(ref, found))
         for ref, token in tokens.items()
     }
     for _, account in sorted(found.accounts.items()):
@@ -257,6 +257,15 @@ def in_the_way(
     yield from from_outside(token, found, wish, now)
 
 
+def kept_lists(ref: Ref, found: Inventory) -> Iterator[str]:
+    """The accounts that name a Secret, and would name it again."""
+    for name in found.tokens[ref].listed:
+        account = found.accounts[Ref("ServiceAccount", ref.namespace, name)]
+        if account.keeper is not None:
+            who, where = account.keeper
+            yield f"serviceaccount/{name} names it, and {who} keeps that: change {where}"
+
+
 def is_user(consumer: Consumer) -> bool:
     """Whether something needs a Secret still: by its template, its pods, or Jobs that will have
     some. Old revisions need nothing unless somebody goes back to them."""
@@ -313,8 +322,6 @@ def unlist(
         blocked = []
         if not ready:
             blocked = [f"{ref.name}: {why}" for ref in secrets for why in remaining[ref][:1]]
-        elif account.keeper is not None:
-            blocked = [f"{account.keeper.who} keeps it: change {account.keeper.where}"]
         why = (
             f"takes {', '.join(ref.name for ref in secrets)} out of {' and '.join(fields(changes))}"
         )

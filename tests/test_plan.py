@@ -109,6 +109,18 @@ def test_what_somebody_uses_still_is_not_ended() -> None:
     assert "pod/p: a pod cannot be changed" in step(made, INVALIDATE).blocked[0]
 
 
+def test_a_list_that_somebody_would_write_again_is_for_a_person() -> None:
+    item = account("secrets: [{name: t}]")
+    fields: Object = {"f:secrets": {}}
+    entry = {"manager": "helm", "fieldsV1": fields}
+    item["metadata"] = {**item["metadata"], "managedFields": [entry]}
+    made = plan(stock(item))
+    assert not actions(made)
+    assert step(made, INVALIDATE).blocked == (
+        "serviceaccount/web names it, and helm keeps that: change what helm makes it from",
+    )
+
+
 def test_only_what_was_named_is_changed() -> None:
     found = stock(account(), workload(), workload("StatefulSet", "db"))
     made = plan(found, only=frozenset({"deployment/web"}))
