@@ -19,6 +19,7 @@ VERBS = (
     "mint",
     "inspect",
     "revoke",
+    "migrate",
     "explain",
     "snapshot",
     "completion",

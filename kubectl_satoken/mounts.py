@@ -239,7 +239,7 @@ def is_token_secret(file: TokenFile, pod: Object, world: World) -> bool:
 def has_token(secret: Object) -> bool:
     """Whether a Secret is filled, by its keys (in files) or their number (from a cluster)."""
     if "dataCount" in secret:
-        return int(secret["dataCount"]) > 0
+        return int(secret["dataCount"] or 0) > 0
     fields = [secret.get(field) or {} for field in ("data", "stringData")]
     return any((field.get("token") or EMPTY) != EMPTY for field in fields)
 

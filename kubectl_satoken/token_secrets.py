@@ -198,7 +198,7 @@ def meant_as_token(secret: Object) -> bool:
 def is_empty(secret: Object) -> bool:
     """Whether a Secret has no data at all."""
     if "dataCount" in secret:
-        return int(secret["dataCount"]) == 0
+        return int(secret["dataCount"] or 0) == 0
     return not (secret.get("data") or secret.get("stringData"))
 
 

@@ -11,12 +11,13 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
 from tests.cluster import Cluster, start
-from tests.scenarios import Scenario, Stage, scenarios, template
+from tests.migrating import pods_run
+from tests.scenarios import TOKEN_SECRET, Scenario, Stage, scenarios, template
 from tests.scenarios.kubelet import CSI_WORDS, on_node, says
 
 ROOT = Path(__file__).parent.parent
@@ -37,7 +38,8 @@ class Part(NamedTuple):
 
     ``given`` are manifests that are there before, or ``faults`` names of scenarios: then the lines
     are run for each of them, about its ``$TARGET``, and ``after`` at the end. ``before`` is run by
-    an administrator. ``$NS`` is the namespace.
+    an administrator. ``$NS`` is the namespace. With ``pods`` they get ready, but for those whose
+    template was changed when they are called stuck.
     """
 
     text: str
@@ -46,6 +48,7 @@ class Part(NamedTuple):
     faults: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
+    pods: bool = False
 
 
 def atoms(cluster: Cluster, user: str) -> dict[Atom, set[int]]:
@@ -138,6 +141,38 @@ roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: veiw}}
 subjects: [{{kind: ServiceAccount, name: web}}]
 """
 
+MOUNTING = (
+    "serviceAccountName: web, volumes: [{name: t, secret: {secretName: web-token}}], "
+    "containers: [{name: app, image: app, volumeMounts: [{name: t, mountPath: /t}]}]"
+)
+WEB_TOKEN = f"""
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: web}}
+secrets: [{{name: web-token}}]
+---{TOKEN_SECRET}"""
+STUCK = MOUNTING.replace("web-token", "stuck-token")
+MOUNTERS = "---".join(
+    (
+        WEB_TOKEN,
+        TOKEN_SECRET.replace("web-token", "stuck-token"),
+        template(MOUNTING),
+        template(MOUNTING, kind="DaemonSet", name="every"),
+        template(MOUNTING, kind="CronJob", name="nightly"),
+        template(MOUNTING, kind="StatefulSet", name="db"),
+        template(STUCK, kind="StatefulSet", name="stuck"),
+        template(MOUNTING, kind="ReplicaSet", name="rs").replace("replicas: 1", "replicas: 0"),
+        template(MOUNTING, kind="ReplicationController", name="rc").replace(
+            "{selector: {app: rc}", "{replicas: 0, selector: {app: rc}"
+        ),
+        f"""
+apiVersion: v1
+kind: PodTemplate
+metadata: {{name: shape}}
+template: {{metadata: {{labels: {{app: shape}}}}, spec: {{{MOUNTING}}}}}
+""",
+    )
+)
 LEGACY = """
 apiVersion: v1
 kind: Secret
@@ -150,6 +185,7 @@ test -n "$T" && break; sleep 0.2; done; base64 -d <<<$T'
 # custom resources of other tests are not what is asked about
 NO_CRD = "for n in {1..50}; do kubectl api-resources -o name | grep -q example || break; \
 sleep 0.2; done"
+NO_OTHERS = ("kubectl delete crd --all", NO_CRD)
 
 OTHER_TYPES = "statefulset daemonset job cronjob replicaset replicationcontroller"
 
@@ -261,11 +297,53 @@ to see that a token is refused.
             "kubectl satoken revoke sa/web --yes",
         ),
         f"{WEB}---{LEGACY}",
-        before=("kubectl delete crd --all", NO_CRD),
+        before=NO_OTHERS,
+    ),
+    "migrate": Part(
+        """
+What migrate reads, without --apply: the token Secrets (never their values), and all that may use
+one. Of custom resources that make pods add their types, with the verb list; what is missing is
+listed as not seen, and no Secret is deleted then.
+""",
+        (
+            "kubectl satoken migrate",
+            "kubectl satoken migrate deploy/web -o json",
+            "kubectl satoken migrate sa/web",
+            "kubectl satoken migrate secret/web-token",
+            f"for type in {OTHER_TYPES} pod podtemplate; do "
+            "kubectl satoken migrate $type/none; done",
+        ),
+        MOUNTERS,
+        before=NO_OTHERS,
+        pods=True,
+    ),
+    "migrate-copies": Part(
+        """
+What migrate --copies needs besides: it reads ConfigMaps, and by the rights of migrate Secrets.
+""",
+        ("kubectl satoken migrate --copies",),
+        MOUNTERS,
+        before=NO_OTHERS,
+        pods=True,
+    ),
+    "migrate-apply": Part(
+        """
+What migrate --apply and --undo need besides: they change templates and accounts, mark Secrets and
+delete them, and make one again; they ask for a token of each account, and whether it is taken. Bind
+it in the namespaces that are migrated.
+""",
+        (
+            "kubectl satoken migrate secret/stuck-token --apply --yes --grace=0s --timeout=5s",
+            "kubectl satoken migrate secret/web-token --apply --yes --grace=0s --timeout=60s",
+            "kubectl satoken migrate secret/web-token --undo --yes",
+        ),
+        MOUNTERS,
+        before=NO_OTHERS,
+        pods=True,
     ),
 }
 
-BESIDES = {"mint-revocable": "mint"}
+BESIDES = {"mint-revocable": "mint", "migrate-apply": "migrate", "migrate-copies": "migrate"}
 EVERYTHING = """
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -284,6 +362,11 @@ def play(part: Part, stage: Stage, user: str) -> list[str]:
     if part.given:
         stage.kubectl("-n", stage.namespace, "apply", "-f", "-", stdin=part.given)
         stage.until("kubectl -n $NS get pods -l app=web -o name | grep -q pod/")
+    if part.pods:
+        with pods_run(stage, never=is_stuck):
+            for name in ("deployment/web", "statefulset/db", "statefulset/stuck"):
+                stage.until(f"kubectl -n $NS rollout status {name} --timeout=2s")
+            return run(part.lines, stage, user)
     if not part.faults:
         return run(part.lines, stage, user)
     known = {one.name: one for one in (*scenarios("live"), CLAIMED)}
@@ -298,6 +381,12 @@ def play(part: Part, stage: Stage, user: str) -> list[str]:
                 own.shell(line, check=False)
             own.close()
     return said + run(part.after, stage, user)
+
+
+def is_stuck(pod: Any) -> bool:
+    """Whether a pod is of the changed template of what is called stuck."""
+    stuck = pod["metadata"]["labels"].get("app") == "stuck"
+    return stuck and not any("secret" in volume for volume in pod["spec"]["volumes"])
 
 
 def build(scenario: Scenario, stage: Stage) -> str:

@@ -136,6 +136,7 @@ def test_a_secret_is_filled() -> None:
     assert has_token(redacted(SECRET))
     assert has_token({"dataCount": 3})
     assert not has_token({"dataCount": 0})
+    assert not has_token({"dataCount": None})  # null, as in a file that was written by hand
     assert not has_token(redacted({"kind": "Secret", "data": {"token": "", "ca.crt": "x"}}))
     assert not has_token(redacted({"kind": "Secret", "data": None}))
 
