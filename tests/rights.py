@@ -17,7 +17,14 @@ import yaml
 
 from tests.cluster import Cluster, start
 from tests.migrating import pods_run
-from tests.scenarios import TOKEN_SECRET, Scenario, Stage, scenarios, template
+from tests.scenarios import (
+    TOKEN_SECRET,
+    Scenario,
+    Stage,
+    scenarios,
+    service_account,
+    template,
+)
 from tests.scenarios.kubelet import CSI_WORDS, on_node, says
 
 ROOT = Path(__file__).parent.parent
@@ -38,8 +45,9 @@ class Part(NamedTuple):
 
     ``given`` are manifests that are there before, or ``faults`` names of scenarios: then the lines
     are run for each of them, about its ``$TARGET``, and ``after`` at the end. ``before`` is run by
-    an administrator. ``$NS`` is the namespace. With ``pods`` they get ready, but for those whose
-    template was changed when they are called stuck.
+    an administrator, and ``ready`` when what is given is there. ``$NS`` is the namespace. With
+    ``pods`` they get ready, but for those whose template was changed when they are called stuck;
+    with ``node`` they really run.
     """
 
     text: str
@@ -49,6 +57,8 @@ class Part(NamedTuple):
     after: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     pods: bool = False
+    ready: tuple[str, ...] = ()
+    node: bool = False
 
 
 def atoms(cluster: Cluster, user: str) -> dict[Atom, set[int]]:
@@ -65,6 +75,9 @@ def atoms(cluster: Cluster, user: str) -> dict[Atom, set[int]]:
         else:
             atom = Atom(event["verb"], "", "", event["requestURI"].partition("?")[0])
         found.setdefault(atom, set()).add(event["responseStatus"]["code"])
+        if atom.resource == "pods/exec":
+            # over WebSocket, a get, the right to create is looked at as well, and not noted
+            found.setdefault(atom._replace(verb="create"), set())
     # what everybody may who has logged in: discovery, and reviews of oneself
     return {atom: codes for atom, codes in found.items() if not is_basic(atom)}
 
@@ -74,6 +87,17 @@ def is_basic(atom: Atom) -> bool:
     if atom.url:
         return atom.url.startswith(("/api", "/openapi", "/version", "/healthz"))
     return atom.resource.startswith("self")
+
+
+def granted(name: str) -> set[Atom]:
+    """The rights that a role gives, one by one."""
+    found = set()
+    for rule in yaml.safe_load((FOLDER / f"{name}.yaml").read_text())["rules"]:
+        for verb in rule["verbs"]:
+            found |= {Atom(verb, "", "", url) for url in rule.get("nonResourceURLs", ())}
+            for group in rule.get("apiGroups", ()):
+                found |= {Atom(verb, group, resource) for resource in rule["resources"]}
+    return found
 
 
 def role(name: str, text: str, wanted: Iterable[Atom]) -> str:
@@ -211,6 +235,16 @@ FAULTS = (
     "networkpolicy-egress-blocks-apiserver",
 )
 
+TOOLS = "{name: app, image: 'tools:1', imagePullPolicy: Never, command: [sleep, '3600']}"
+BARE = "{name: app, image: 'bare:1', imagePullPolicy: Never}"
+PROBED = "---".join(
+    (
+        service_account(),
+        template(f"serviceAccountName: web, containers: [{TOOLS}]", kind="Pod", name="tools"),
+        template(f"serviceAccountName: web, containers: [{BARE}]", kind="Pod", name="bare"),
+    )
+)
+
 PARTS = {
     "doctor": Part(
         """
@@ -224,6 +258,51 @@ missing of this is listed as not seen.
             "kubectl satoken doctor -A",
             "kubectl satoken doctor",
             "kubectl satoken snapshot -A",
+        ),
+    ),
+    "verify": Part(
+        """
+What doctor --verify asks for besides: the token that the kubelet would get for a pod, and the
+API server's verdict on it. Whoever has the first can be every service account.
+""",
+        ("kubectl satoken doctor pod/one --verify", "kubectl satoken doctor sa/web --verify"),
+        WEB,
+    ),
+    "probe": Part(
+        """
+What doctor --probe asks for besides: a program in the container, or, where that has no shell,
+an ephemeral container beside it, which stays in the pod until that ends.
+""",
+        (
+            "kubectl satoken doctor pod/tools --probe",
+            "kubectl satoken doctor pod/bare --probe --probe-image=busybox:1",
+        ),
+        PROBED,
+        ready=("kubectl -n $NS wait --for=condition=Ready pod/tools pod/bare --timeout=60s",),
+        node=True,
+    ),
+    "inspect": Part(
+        """
+What inspect asks for: the API server's verdict (tokenreviews), the keys that it publishes,
+what the token is bound to, and what its account may do. With a Secret as target it reads its token.
+""",
+        (
+            "kubectl satoken inspect plain",
+            "kubectl satoken inspect of-pod",
+            "kubectl satoken inspect of-node",
+            "kubectl satoken inspect secret/old",
+            "kubectl satoken inspect secret/handle",
+        ),
+        f"{WEB}---{LEGACY}",
+        ready=(
+            "kubectl -n $NS create token web >$WORK/plain",
+            "kubectl -n $NS create token web --bound-object-kind=Pod --bound-object-name=one "
+            ">$WORK/of-pod",
+            "kubectl get node rights || kubectl create -f - <<'EOF'\n"
+            "{apiVersion: v1, kind: Node, metadata: {name: rights}}\nEOF",
+            "kubectl -n $NS create token web --bound-object-kind=Node --bound-object-name=rights "
+            ">$WORK/of-node",
+            "kubectl delete node rights",
         ),
     ),
     "can-i": Part(
@@ -343,7 +422,13 @@ it in the namespaces that are migrated.
     ),
 }
 
-BESIDES = {"mint-revocable": "mint", "migrate-apply": "migrate", "migrate-copies": "migrate"}
+BESIDES = {
+    "verify": "doctor",
+    "probe": "doctor",
+    "mint-revocable": "mint",
+    "migrate-apply": "migrate",
+    "migrate-copies": "migrate",
+}
 EVERYTHING = """
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -361,7 +446,10 @@ def play(part: Part, stage: Stage, user: str) -> list[str]:
         stage.shell(line)
     if part.given:
         stage.kubectl("-n", stage.namespace, "apply", "-f", "-", stdin=part.given)
-        stage.until("kubectl -n $NS get pods -l app=web -o name | grep -q pod/")
+        if not part.node:
+            stage.until("kubectl -n $NS get pods -l app=web -o name | grep -q pod/")
+    for line in part.ready:
+        stage.shell(line)
     if part.pods:
         with pods_run(stage, never=is_stuck):
             for name in ("deployment/web", "statefulset/db", "statefulset/stuck"):
@@ -440,10 +528,10 @@ def main() -> int:
     FOLDER.mkdir(exist_ok=True)
     wanted = sys.argv[1:] or list(PARTS)
     with tempfile.TemporaryDirectory(prefix="satoken-rights-") as folder:
-        cluster = start(Path(folder) / "cluster")
+        cluster = start(Path(folder) / "cluster", node=any(PARTS[name].node for name in wanted))
         try:
             found = {}
-            for name in [*wanted, *(BESIDES[one] for one in wanted if one in BESIDES)]:
+            for name in wanted:
                 stage = Stage(cluster, Path(folder))
                 stage.open()
                 found[name] = asked(name, stage)
@@ -451,7 +539,8 @@ def main() -> int:
         finally:
             cluster.stop()
     for name in wanted:
-        own = found[name] - found.get(BESIDES.get(name, ""), set())
+        # those that come first are made first
+        own = found[name] - (granted(BESIDES[name]) if name in BESIDES else set())
         path = FOLDER / f"{name}.yaml"
         text = role(name, PARTS[name].text, own)
         if not path.exists() or path.read_text() != text:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ..cli import PROG
 from ..env import Env
 from ..errors import ApiError, ExitStatus, Forbidden, UsageError, visible
-from ..flags import add_cluster_flags, overrides, scope
+from ..flags import add_cluster_flags, add_file_flags, add_output_flag, overrides, scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -88,17 +88,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-l", "--selector", default="", help="label query that selects the token Secrets"
     )
-    parser.add_argument(
-        "-f",
-        "--filename",
-        dest="files",
-        action="append",
-        default=[],
-        help="manifests to rewrite instead of changing the cluster: file, folder, - for stdin; "
-        "prints a diff, with --apply writes the files",
-    )
-    parser.add_argument(
-        "-R", "--recursive", action="store_true", help="look into the folders below as well"
+    add_file_flags(
+        parser,
+        "manifests to rewrite instead of changing the cluster (prints a diff, with --apply writes "
+        "the files)",
     )
     parser.add_argument(
         "--stage",
@@ -150,12 +143,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print admission policies that keep new token Secrets out, and nothing else: warn "
         "(the default) or deny; with ,pods also pods that take one",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        choices=FORMATS,
-        metavar="FORMAT",
-        help=f"output format: {', '.join(FORMATS)}; yaml: a strategic merge patch for each "
+    add_output_flag(
+        parser,
+        FORMATS,
+        "; yaml: a strategic merge patch for each "
         "object, for kubectl patch --patch-file or kustomize",
     )
     add_cluster_flags(parser)
