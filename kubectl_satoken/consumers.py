@@ -21,7 +21,7 @@ ENV_FROM = "envFrom"
 PULL = "imagePullSecrets"
 LISTED = "secrets"  # of a service account
 RUNS_AS = "runs as"
-NAMED = "named"  # by a custom resource, whose controller may use it
+NAMED = "named"  # by what a controller works for: an Ingress or a custom resource
 
 # Where volumes of other types name a Secret (VisitPodSecretNames in pkg/api/v1/pod/util.go).
 VOLUME_SECRETS = (
@@ -59,6 +59,8 @@ WITH_TEMPLATE = (
     *("CronJob", "DaemonSet", "Deployment", "Job", "PodTemplate", "ReplicaSet"),
     *("ReplicationController", "StatefulSet"),
 )
+# Of Kubernetes' own types, those that only name Secrets.
+WITH_NAMES = ("Ingress",)
 
 
 class Use(NamedTuple):
@@ -144,7 +146,7 @@ def kinds_to_read(types: Iterable[Type]) -> list[Kind]:
         kind = each.kind
         if not kind.namespaced or (each.verbs and "list" not in each.verbs):
             continue
-        if kind.group in BUILT_IN_GROUPS and kind.kind not in WITH_TEMPLATE:
+        if kind.group in BUILT_IN_GROUPS and kind.kind not in (*WITH_TEMPLATE, *WITH_NAMES):
             continue
         found[kind.group, kind.plural] = kind
     found["", "serviceaccounts"] = KINDS["ServiceAccount"]
@@ -213,7 +215,7 @@ def uses_of(item: Object) -> Iterator[Use]:
         yield from secret_uses(spec, path)
         account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
         yield Use("ServiceAccount", str(account), RUNS_AS, f"{path}.serviceAccountName")
-    if not is_built_in(item):
+    if not is_built_in(item) or item["kind"] in WITH_NAMES:
         yield from named_in(item)
 
 
@@ -252,7 +254,14 @@ def references(spec: Object, path: str) -> Iterator[Use]:
 
 
 def named_in(item: Object) -> Iterator[Use]:
-    """The Secrets and accounts that a custom resource seems to name, by its fields."""
+    """The Secrets and accounts that an Ingress or custom resource seems to name, by its fields.
+
+    And by annotations, as those of ingress-nginx do: ``NAME`` or ``NAMESPACE/NAME``.
+    """
+    for key, within in (item["metadata"].get("annotations") or {}).items():
+        where, _, name = str(within).rpartition("/")
+        if "secret" in str(key).lower() and where in ("", item["metadata"].get("namespace", "")):
+            yield Use("Secret", name, NAMED, f"metadata.annotations[{key}]")
     for path, value in parts(item):
         if not isinstance(value, dict) or has_containers(value):
             continue

@@ -29,6 +29,7 @@ from tests.checks.given import world
 
 SECRET = Ref("Secret", "shop", "t")
 ACCOUNT = Ref("ServiceAccount", "shop", "web")
+INGRESS = Kind("Ingress", "networking.k8s.io/v1", "ingresses", True, ("ing",))
 ROBOT = Kind("Robot", "example.org/v1", "robots", True)
 
 APP = "{name: app, image: app}"
@@ -84,7 +85,7 @@ def search(
             raise Unseen(kind.plural, "forbidden to you")
         yield from (one for one in items if one["kind"] == kind.kind)
 
-    kinds = kinds_to_read([*BUILT_IN, Type(ROBOT, "robot")])
+    kinds = kinds_to_read([*BUILT_IN, Type(INGRESS, "ingress"), Type(ROBOT, "robot")])
     return find(wanted, kinds, read, world(stored))
 
 
@@ -195,6 +196,33 @@ def test_a_custom_resource_that_names_it(spec: Object, path: str) -> None:
         "spec": spec,
     }
     assert [(use.how, use.path) for use in only(search(item)).uses] == [(NAMED, path)]
+
+
+@pytest.mark.parametrize(
+    ("more", "path"),
+    [
+        ({"spec": {"tls": [{"hosts": ["x"], "secretName": "t"}]}}, "spec.tls[0].secretName"),
+        ({"annotations": {"nginx/auth-secret": "t"}}, "metadata.annotations[nginx/auth-secret]"),
+        ({"annotations": {"nginx/auth-secret": "shop/t"}}, "metadata.annotations[nginx/auth-secre"),
+        ({"annotations": {"nginx/auth-secret": "other/t"}}, ""),
+        ({"annotations": {"nginx/backend": "t"}}, ""),
+    ],
+)
+def test_an_ingress_that_names_it(more: Object, path: str) -> None:
+    item = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {
+            "name": "front",
+            "namespace": "shop",
+            "annotations": more.get("annotations", {}),
+        },
+        "spec": more.get("spec", {}),
+    }
+    found = search(item).consumers[SECRET]
+    uses = [use for consumer in found for use in consumer.uses]
+    assert [use.how for use in uses] == ([NAMED] if path else [])
+    assert all(use.path.startswith(path) for use in uses)
 
 
 def test_what_merely_has_the_same_name_does_not_count() -> None:
@@ -366,12 +394,14 @@ def peak(work: Callable[[], object]) -> int:
 
 def test_memory_does_not_grow_with_the_cluster() -> None:
     """Twenty times as many pods and Secrets, of which as many as before are used."""
+    user, other = pod(), pod(container=APP)  # what reads them from text has memory of its own
 
     def sweep(pods: int) -> Found:
         def read(kind: Kind) -> Iterator[Object]:
             if kind.kind == "Pod":
                 for number in range(pods):
-                    yield pod(f"p{number}", USES_IT if number < 50 else APP)
+                    one = user if number < 50 else other
+                    yield {**one, "metadata": {**one["metadata"], "name": f"p{number}"}}
 
         wanted = [Ref("Secret", "shop", "t"), Ref("ServiceAccount", "shop", "nobody")]
         found = find(wanted, kinds_to_read(BUILT_IN), read, world(""))
