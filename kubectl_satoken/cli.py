@@ -25,7 +25,7 @@ VERBS = (
     "completion",
 )
 
-DESCRIPTION = "Why a pod has no working service account token, and the fix."
+DESCRIPTION = "Service account tokens: why one does not work, what it may do, and better ones."
 
 EPILOG = f"""\
 Examples:
@@ -35,10 +35,22 @@ Examples:
   # The same from files, without a cluster
   {PROG} doctor -f manifests/ deploy/web
 
-  # What does a finding mean?
+  # May it do that, and if not, what is nearly right?
+  {PROG} can-i deploy/web list pods
+
+  # A context that renews itself, without a token on disk
+  {PROG} mint web --renew --merge
+
+  # What is this token, and does the API server take it?
+  {PROG} inspect secret/web-token
+
+  # Away from tokens that never expire: the plan, which changes nothing
+  {PROG} migrate
+
+  # What does a finding, or an error text, mean?
   {PROG} explain SAT102
 
-Exit status: 0 fine, 1 findings, 2 usage, 3 could not, 130 interrupted.
+Exit status: 0 fine, 1 findings or no, 2 usage, 3 could not, 130 interrupted.
 """
 
 
