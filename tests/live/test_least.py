@@ -32,6 +32,7 @@ def stage(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     stage = Stage(cluster, tmp_path_factory.mktemp("least"))
     stage.open()
     yield stage
+    stage.forget_roles()
     stage.close()
 
 

@@ -154,12 +154,7 @@ def stage(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     stage.kubectl("create", "namespace", f"{stage.namespace}-b")
     stage.kubectl("-n", stage.namespace, "apply", "-f", "-", stdin=service_account())
     yield stage
-    names = f"{stage.namespace}"
-    kinds = "clusterrolebindings,clusterroles"
-    found = stage.kubectl("get", kinds, "-o", "name").split()
-    mine = [one for one in found if names in one]
-    if mine:
-        stage.kubectl("delete", *mine)
+    stage.forget_roles()
     stage.kubectl("delete", "namespace", f"{stage.namespace}-b", "--wait=false")
     stage.close()
 

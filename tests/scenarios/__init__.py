@@ -188,6 +188,16 @@ class Stage:
         self.environ["KUBECONFIG"] = str(self.cluster.kubeconfig)
         self.shell("kubectl delete namespace $NS --wait=false")
 
+    def forget_roles(self) -> None:
+        """Removes the cluster-wide roles and bindings that are named after the namespace.
+
+        They outlive it, and to can-i they are nearly right for all other accounts of that name.
+        """
+        found = self.kubectl("get", "clusterrolebindings,clusterroles", "-o", "name").split()
+        mine = [one for one in found if self.namespace in one]
+        if mine:
+            self.kubectl("delete", *mine)
+
     def shell(self, line: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Runs a shell line as a user would."""
         done = subprocess.run(
