@@ -67,50 +67,62 @@ def find(world: World, asked: Asked, *, everywhere: bool) -> Found:
     everywhere = everywhere and not question.namespace
     scope = "" if everywhere else question.namespace
     roles: dict[tuple[str, str, str], Reach | None] = {}
-    kinds = [("ClusterRole", "")]
-    kinds += [("Role", scope)] if narrow else []
-    for role_kind, where in kinds:
-        for role in stream(world, role_kind, where, found.unseen):
-            metadata = role["metadata"]
-            key = (role_kind, metadata.get("namespace") or "", metadata["name"])
-            roles[key] = reach(rules_of(role), question.asked)
-    unread = {unseen.what.split()[0] for unseen in found.unseen}
-    bindings = [("ClusterRoleBinding", "")]
-    bindings += [("RoleBinding", scope)] if narrow else []
-    for binding_kind, where in bindings:
-        for binding in stream(world, binding_kind, where, found.unseen):
-            reference = binding.get("roleRef") or {}
-            inside = namespace_of(binding)
-            role_kind = str(reference.get("kind"))
-            home = inside if role_kind == "Role" else ""
-            key = (role_kind, home, str(reference.get("name")))
-            name = (binding_kind, inside, binding["metadata"]["name"])
-            if key not in roles:
-                if not unread and not is_built_in(binding):
-                    found.dangling.append(name)
-                continue
-            given = roles[key]
-            if given is None:
-                continue
-            made_by_server = BOOTSTRAPPING in (binding["metadata"].get("labels") or {})
-            for subject in binding.get("subjects") or []:
-                one = holder(subject, inside, name, key, given.names)
-                # somebody may have been added to such a binding
-                usual = made_by_server and is_part_of_kubernetes(one)
-                found.holders.append(one._replace(usual=usual))
+    lists = [
+        ("ClusterRole", ""),
+        ("Role", scope),
+        ("ClusterRoleBinding", ""),
+        ("RoleBinding", scope),
+    ]
+    for kind_read, item in stream(world, lists if narrow else lists[::2], found.unseen):
+        if kind_read.endswith("Role"):
+            metadata = item["metadata"]
+            key = (kind_read, metadata.get("namespace") or "", metadata["name"])
+            roles[key] = reach(rules_of(item), question.asked)
+            continue
+        reference = item.get("roleRef") or {}
+        inside = namespace_of(item)
+        role_kind = str(reference.get("kind"))
+        key = (role_kind, inside if role_kind == "Role" else "", str(reference.get("name")))
+        given = roles.get(key)
+        if given is None:
+            if key not in roles and not is_built_in(item):
+                found.dangling.append((kind_read, inside, item["metadata"]["name"]))
+            continue
+        name = (kind_read, inside, item["metadata"]["name"])
+        made_by_server = BOOTSTRAPPING in (item["metadata"].get("labels") or {})
+        for subject in item.get("subjects") or []:
+            one = holder(subject, inside, name, key, given.names)
+            # somebody may have been added to such a binding
+            usual = made_by_server and is_part_of_kubernetes(one)
+            found.holders.append(one._replace(usual=usual))
+    if any(one.what.partition(" ")[0] in ("clusterroles", "roles") for one in found.unseen):
+        found.dangling.clear()  # what they refer to may be among those
     return found
 
 
-def stream(world: World, kind: str, namespace: str, unseen: list[Unseen]) -> Iterator[Object]:
-    """The objects of a list, of which a page at a time is kept, the next one read meanwhile."""
-    try:
-        if isinstance(world, ClusterWorld):
-            for page in ahead(world.pages(KINDS[kind], namespace)):
-                yield from page
-        else:
-            yield from world.list(kind, namespace)
-    except Unseen as error:
-        unseen.append(error.with_traceback(None))
+def stream(
+    world: World, lists: Iterable[tuple[str, str]], unseen: list[Unseen]
+) -> Iterator[tuple[str, Object]]:
+    """The objects of lists (kind, namespace), one after the other, each with its kind.
+
+    Of them a page at a time is kept, and the next one, be it of the next list, read meanwhile.
+    """
+
+    def pages() -> Iterator[tuple[str, Iterable[Object]]]:
+        for kind, namespace in lists:
+            try:
+                if isinstance(world, ClusterWorld):
+                    for page in world.pages(KINDS[kind], namespace):
+                        yield kind, page
+                else:  # which hands out what it has before it says that there may be more
+                    for item in world.list(kind, namespace):
+                        yield kind, (item,)
+            except Unseen as error:
+                unseen.append(error.with_traceback(None))
+
+    for kind, page in ahead(pages()) if isinstance(world, ClusterWorld) else pages():
+        for item in page:
+            yield kind, item
 
 
 def reach(rules: Iterable[Object], asked: Attributes) -> Reach | None:
@@ -170,7 +182,7 @@ def expanded(holders: Iterable[Holder], world: World, unseen: list[Unseen]) -> l
             seen: list[Unseen] = []
             accounts = [
                 (item["metadata"].get("namespace") or "", item["metadata"]["name"])
-                for item in stream(world, "ServiceAccount", "", seen)
+                for _, item in stream(world, [("ServiceAccount", "")], seen)
             ]
             unseen += seen
         said = f"group {one.name}"

@@ -154,6 +154,8 @@ def test_of_plain_files_it_is_said_that_there_may_be_more(tmp_path: Path, run: R
     done = run("who-can", "list", "secrets", "-n", "shop", "-f", str(path))
     assert done.status == 0
     assert "computed from files; the cluster may have other bindings" in done.stderr
+    names = [row[2] for row in rows(done.stdout)[1:]]
+    assert names == ["ops", "added", "web"]
     assert run("who-can", "list", "secrets", "-f", str(path), "--strict").status == 3
 
 
