@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from .cluster import CONNECTIONS, JSON, METADATA, PAGE, TABLE, Api, path_of
+from .cluster import CONNECTIONS, JSON, METADATA, PAGE, TABLE, Api, parse, path_of
 from .env import Env
 from .errors import ApiError, Forbidden, NotFound, TooOld, Unauthorized
+from .failures import Answer
 from .world import KINDS, Kind, Object, Ref, Unseen, Want, known_kind
 
 PATIENCE = 0.015  # seconds without an answer after which the other reads go out as well
@@ -237,6 +238,28 @@ class ClusterWorld:
         except ApiError as error:
             raise unseen(error, kind.plural, "list", kind, namespace) from error
 
+    def unopened(self, kind: Kind, namespace: str) -> Iterator[Object]:
+        """The pages of a list as they come, for `opened`: so the next one can be asked for before
+        this one is parsed. Raises Unseen.
+
+        Of a list that had to be begun anew all is yielded again.
+        """
+        try:
+            yield from self.api.pages(path_of(kind, namespace), limit=PAGE, read=unopened)
+        except ApiError as error:
+            raise unseen(error, kind.plural, "list", kind, namespace) from error
+
+    def opened(self, kind: Kind, page: Object) -> Objects:
+        """The objects of a page, each with the kind that lists leave out. Raises Unseen."""
+        try:
+            whole = page["whole"] or parse(*page["answer"])
+        except ApiError as error:
+            raise unseen(error, kind.plural, "list", kind, "") from error
+        items: Objects = whole.get("items") or []
+        for item in items:
+            item["kind"], item["apiVersion"] = kind.kind, kind.api_version
+        return items
+
     def stream(self, kind: Kind, namespace: str = "", limit: int = PAGE) -> Iterator[Object]:
         """The objects of a list, of which none is kept. Raises Unseen, even midway."""
         pages = self.pages(kind, namespace, limit=limit)
@@ -248,6 +271,22 @@ class ClusterWorld:
                 yield from page
 
         return rest()
+
+
+# How the API server begins a list in JSON: its metadata stand before the items.
+HEAD = rb'\{"kind":"\w+","apiVersion":"[^"]+","metadata":(\{[^{}]*\}),"items":\['
+
+
+def unopened(answer: Answer, method: str, url: str) -> Object:
+    """A page of which only the metadata were read, or all where it does not begin as it should."""
+    import json
+    import re
+
+    head = re.match(HEAD, answer.body)
+    if head is None:
+        whole = parse(answer, method, url)
+        return {"metadata": whole.get("metadata"), "whole": whole}
+    return {"metadata": json.loads(head[1]), "whole": None, "answer": (answer, method, url)}
 
 
 def ahead(pages: Iterator[Any]) -> Iterator[Any]:

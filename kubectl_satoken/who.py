@@ -86,7 +86,9 @@ def find(world: World, asked: Asked, *, everywhere: bool) -> Found:
         given = roles.get(key)
         if given is None:
             if key not in roles and not is_built_in(item):
-                found.dangling.append((kind_read, inside, item["metadata"]["name"]))
+                one_more = (kind_read, inside, item["metadata"]["name"])
+                if one_more not in found.dangling:
+                    found.dangling.append(one_more)
             continue
         name = (kind_read, inside, item["metadata"]["name"])
         made_by_server = BOOTSTRAPPING in (item["metadata"].get("labels") or {})
@@ -108,21 +110,29 @@ def stream(
     Of them a page at a time is kept, and the next one, be it of the next list, read meanwhile.
     """
 
-    def pages() -> Iterator[tuple[str, Iterable[Object]]]:
+    if not isinstance(world, ClusterWorld):
         for kind, namespace in lists:
             try:
-                if isinstance(world, ClusterWorld):
-                    for page in world.pages(KINDS[kind], namespace):
-                        yield kind, page
-                else:  # which hands out what it has before it says that there may be more
-                    for item in world.list(kind, namespace):
-                        yield kind, (item,)
+                for item in world.list(kind, namespace):
+                    yield kind, item
+            except Unseen as error:
+                unseen.append(error.with_traceback(None))
+        return
+
+    def pages() -> Iterator[tuple[str, Object]]:
+        for kind, namespace in lists:
+            try:
+                for page in world.unopened(KINDS[kind], namespace):
+                    yield kind, page
             except Unseen as error:
                 unseen.append(error.with_traceback(None))
 
-    for kind, page in ahead(pages()) if isinstance(world, ClusterWorld) else pages():
-        for item in page:
-            yield kind, item
+    for kind, page in ahead(pages()):
+        try:
+            for item in world.opened(KINDS[kind], page):
+                yield kind, item
+        except Unseen as error:
+            unseen.append(error.with_traceback(None))
 
 
 def reach(rules: Iterable[Object], asked: Attributes) -> Reach | None:

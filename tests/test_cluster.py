@@ -938,3 +938,42 @@ def test_kinds_are_those_of_the_world() -> None:
     assert live.known_kind("Service", "serving.knative.dev/v1") is None
     assert live.known_kind("CronJob", "batch/v1beta1") == KINDS["CronJob"]
     assert isinstance(live.known_kind("Pod", ""), Kind)
+
+
+# --- pages that are parsed later ------------------------------------------------------------------
+
+ROLES = KINDS["Role"]
+LISTED = {"name": "r", "namespace": "shop"}
+
+
+def begins(metadata: dict[str, Any], name: str) -> bytes:
+    """A page as the API server writes it: its own metadata before the items."""
+    own = {"kind": "RoleList", "apiVersion": "rbac.authorization.k8s.io/v1", "metadata": metadata}
+    page = {**own, "items": [{"metadata": {**LISTED, "name": name}}]}
+    return json.dumps(page, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize("indent", [None, 1], ids=["as-it-is", "in-another-form"])
+def test_pages_are_the_same_however_late_they_are_parsed(indent: int | None) -> None:
+    pages = [begins({"continue": "eyJ2"}, "one"), begins({}, "two")]
+    if indent:  # as a proxy may write it: then it is parsed at once
+        pages = [json.dumps(json.loads(page), indent=indent).encode() for page in pages]
+    with faults.serve(*(Reply(200, page) for page in pages)) as server:
+        here = world(server)
+        found = [
+            (item["kind"], item["apiVersion"], item["metadata"]["name"])
+            for page in here.unopened(ROLES, "shop")
+            for item in here.opened(ROLES, page)
+        ]
+        asked = [each.path.partition("?")[2] for each in server.requests]
+    assert found == [("Role", ROLES.api_version, "one"), ("Role", ROLES.api_version, "two")]
+    assert asked == ["limit=500", "limit=500&continue=eyJ2"]
+
+
+def test_a_page_that_breaks_off_is_unseen_when_it_is_parsed() -> None:
+    broken = begins({}, "one")[:-3]
+    with faults.serve(Reply(200, broken)) as server:
+        here = world(server)
+        (page,) = here.unopened(ROLES, "shop")
+        with pytest.raises(Unseen, match="^roles: "):
+            here.opened(ROLES, page)
