@@ -67,6 +67,7 @@ def find(world: World, asked: Asked, *, everywhere: bool) -> Found:
     everywhere = everywhere and not question.namespace
     scope = "" if everywhere else question.namespace
     roles: dict[tuple[str, str, str], Reach | None] = {}
+    dangling: dict[tuple[str, str, str], None] = {}  # once each, though a list be begun anew
     lists = [
         ("ClusterRole", ""),
         ("Role", scope),
@@ -86,9 +87,7 @@ def find(world: World, asked: Asked, *, everywhere: bool) -> Found:
         given = roles.get(key)
         if given is None:
             if key not in roles and not is_built_in(item):
-                one_more = (kind_read, inside, item["metadata"]["name"])
-                if one_more not in found.dangling:
-                    found.dangling.append(one_more)
+                dangling[kind_read, inside, item["metadata"]["name"]] = None
             continue
         name = (kind_read, inside, item["metadata"]["name"])
         made_by_server = BOOTSTRAPPING in (item["metadata"].get("labels") or {})
@@ -97,9 +96,10 @@ def find(world: World, asked: Asked, *, everywhere: bool) -> Found:
             # somebody may have been added to such a binding
             usual = made_by_server and is_part_of_kubernetes(one)
             found.holders.append(one._replace(usual=usual))
+    # what they refer to may be among the roles that were not seen
     if any(one.what.partition(" ")[0] in ("clusterroles", "roles") for one in found.unseen):
-        found.dangling.clear()  # what they refer to may be among those
-    return found
+        return found
+    return found._replace(dangling=[*dangling])
 
 
 def stream(
