@@ -84,6 +84,35 @@ def test_everything_that_we_depend_on_is_pinned() -> None:
         assert re.search(rf"^{name.lower()}==", pinned, re.MULTILINE), name
 
 
+PATTERNS = """
+import marshal, sys
+module = {"__name__": "re._compiler", "__package__": "re"}
+with open(sys.argv[1], "rb") as file:
+    exec(marshal.loads(file.read()[16:]), module)
+compile, compile_anew, compiled = map(module.get, ("compile", "compile_anew", "COMPILED"))
+for key in compiled:
+    assert compile(*key) == compile_anew(*key), key
+    assert compile(*key).groupindex == compile_anew(*key).groupindex, key
+import urllib3.util.url as url
+patterns = {value.pattern for value in vars(url).values() if hasattr(value, "groupindex")}
+assert len(patterns) > 5 and patterns <= {pattern for pattern, _ in compiled}, patterns
+"""
+
+
+def test_regular_expressions_come_compiled_and_as_they_would_be(unpacked: Path) -> None:
+    python = interpreters.find("3.15")
+    assert python
+    (module,) = unpacked.parent.glob("lib/python3.15/re/_compiler.pyc")
+    library = str(module.parent.parent)
+    done = subprocess.run(
+        [*python.argv, "-c", PATTERNS, module],
+        env=interpreters.clean() | {"PYTHONPATH": library},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 # --- where it runs ---------------------------------------------------------------------------
 
 
