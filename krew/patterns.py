@@ -1,5 +1,5 @@
 # krew/build adds this to the bundle's re/_compiler.py, and fills COMPILED: regular expressions of
-# our libraries come compiled, as modules do. Compiling them anew is a tenth of what a command takes.
+# our libraries come compiled, as modules do. To compile them is a tenth of what a command takes.
 # ruff: noqa: F821
 
 COMPILED: dict = {}  # pattern and flags: flags, code, groups, their numbers, their names
