@@ -354,7 +354,7 @@ def examine_item(
         for path in template_paths(item):
             paper = admitted(template_pod(item, path) or {}, world)
             report.tokens.extend(tokens_of(paper, name, world))
-    causes = sorted(found.values(), key=lambda cause: rank(cause.finding))
+    causes = sorted(once(found.values()), key=lambda cause: rank(cause.finding))
     return report._replace(
         causes=rooted([cause for cause in causes if cause.finding.ignored is None]),
         ignored=tuple(cause for cause in causes if cause.finding.ignored is not None),
@@ -363,6 +363,19 @@ def examine_item(
         foreign=tuple(foreign),
         rights=tuple(rights_of(item, report, world)) if asked and wanted is None else (),
     )
+
+
+def once(causes: Iterable[Cause]) -> Iterable[Cause]:
+    """The causes, those that name one place and one fix as one: several workloads have that."""
+    found: dict[tuple[object, ...], Cause] = {}
+    for cause in causes:
+        finding = cause.finding
+        key = (finding.code, finding.message, finding.object, finding.fix, finding.ignored)
+        known = found.get(key)
+        if known is not None:
+            cause = known._replace(affected=known.affected + cause.affected)
+        found[key] = cause
+    return found.values()
 
 
 def rights_of(item: Object, report: Report, world: World) -> Iterator[Rights]:

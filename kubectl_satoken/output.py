@@ -586,7 +586,9 @@ def healthy(name: Name, subject: str, report: Report, colour: bool) -> list[str]
         rows += [("who", first.user), ("for", first.audience or "this API server")]
         where = [f"{path} in {', '.join(names)}" for path, names in places.items() if names[0]]
         rows += [("" if index else "where", text) for index, text in enumerate(where)]
-        rows += [("lifetime", lifetime(first))]
+        rows += [
+            ("" if index else "lifetime", text) for index, text in enumerate(lifetimes(tokens))
+        ]
     elif not aside:
         none = "no fault found, and no token either"
         if any(cause.finding.target == name for cause in report.causes):
@@ -646,6 +648,16 @@ def usage(report: Report) -> str:
     if taken:
         return f"the API server takes the token (by {', '.join(taken)})"
     return "the token itself was not used"
+
+
+def lifetimes(tokens: list[Token]) -> list[str]:
+    """How long tokens live; where some live longer than others, with their places."""
+    places: dict[str, dict[str, None]] = {}
+    for token in tokens:
+        places.setdefault(lifetime(token), {})[token.path] = None
+    if len(places) == 1:
+        return [*places]
+    return [f"{text}: {', '.join(paths)}" for text, paths in places.items()]
 
 
 def lifetime(token: Token) -> str:

@@ -13,6 +13,7 @@ kind: ServiceAccount
 metadata: {name: web, namespace: shop, uid: sa-web, creationTimestamp: "2026-11-01T00:00:00Z"}
 automountServiceAccountToken: false
 """
+ON = OFF.replace("false", "true")
 
 
 def workload(name: str, pods: int = 0, *, ending: bool = False) -> str:
@@ -37,6 +38,13 @@ metadata:
 spec: {{serviceAccountName: web, containers: [{{name: app}}]}}
 """
     return text
+
+
+def mounted(text: str) -> str:
+    """The same, with a token in each pod."""
+    mount = "volumeMounts: [{name: t, mountPath: /var/run/secrets/kubernetes.io/serviceaccount}]"
+    volume = "{name: t, projected: {sources: [{serviceAccountToken: {path: token}}]}}"
+    return text.replace("[{name: app}]", f"[{{name: app, {mount}}}], volumes: [{volume}]")
 
 
 def report(kind: str, name: str, text: str) -> Report:
@@ -65,6 +73,12 @@ def test_a_service_account_is_judged_by_its_pods_with_a_fix_for_each_workload() 
     fixes = [cause.finding.fix.commands[0] for cause in shown.causes if cause.finding.fix]
     assert "statefulset a" in fixes[0]
     assert "statefulset b" in fixes[1]
+
+
+def test_what_several_workloads_have_from_their_account_is_one_finding() -> None:
+    shown = report("ServiceAccount", "web", ON + mounted(workload("a", 2) + workload("b", 1)))
+    assert ("SAT501", 3) in found(shown)
+    assert [code for code, _ in found(shown)].count("SAT501") == 1
 
 
 def test_each_target_has_its_own_findings() -> None:

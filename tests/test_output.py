@@ -303,6 +303,15 @@ def test_a_legacy_token_lives_for_ever() -> None:
     assert "  lifetime  for ever, from secret web-token\n" in shown
 
 
+def test_tokens_of_different_lifetimes_are_told_with_their_places() -> None:
+    tokens = (token(), token(lifetime=None, secret="web-token", path="/old/token"))
+    assert """\
+  lifetime  1h, renewed by the kubelet:
+            /var/run/secrets/kubernetes.io/serviceaccount/token
+            for ever, from secret web-token: /old/token
+""" in text(report(tokens=tokens))
+
+
 @pytest.mark.parametrize("severity", ["error", "warning", "hint"])
 def test_only_the_word_for_the_severity_is_coloured(severity: str) -> None:
     shown = report(Cause(finding(severity, message=f"this {severity} is one"), 1))
