@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader, find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from . import __version__
@@ -102,7 +102,14 @@ def official_client(host: str) -> Any:
         return RESTClientObject(Configuration(host=host))
 
 
-def pool_manager(target: "Target") -> Any:
+def tls_context(target: "Target") -> Any:
+    """What connections to the target trust; None for one without TLS. Raises KubeconfigError."""
+    if not target.server.lower().startswith("https:"):
+        return None
+    return ssl_context(target.ca, target.insecure, target.credentials.certificate())
+
+
+def pool_manager(target: "Target", context: Any) -> Any:
     """The connections to the target's API server, perhaps through its proxy.
 
     The TLS context is our own because from Python 3.13 on the client's refuses certificate
@@ -112,9 +119,8 @@ def pool_manager(target: "Target") -> Any:
     import urllib3
 
     options: dict[str, Any] = {"maxsize": CONNECTIONS, "retries": False}
-    if target.server.lower().startswith("https:"):
-        certificate = target.credentials.certificate()
-        options["ssl_context"] = ssl_context(target.ca, target.insecure, certificate)
+    if context is not None:
+        options["ssl_context"] = context
         if target.tls_server_name:
             options["server_hostname"] = target.tls_server_name
     if target.insecure:  # asked for in so many words; kubectl does not warn either
@@ -136,6 +142,32 @@ def pool_manager(target: "Target") -> Any:
         login = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
         options["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=login)
     return urllib3.ProxyManager(without_login(target.proxy_url), **options)
+
+
+Result = TypeVar("Result")
+
+
+def begin(do: Callable[[], Result]) -> Callable[[], Result]:
+    """Has a thread do something; what is returned waits for it, and raises what went wrong."""
+    outcome: list[Result | BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(do())
+        except BaseException as error:  # for who waits
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+
+    def wait() -> Result:
+        thread.join()
+        result = outcome.pop()
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    return wait
 
 
 # --- headers --------------------------------------------------------------------------------------
@@ -238,9 +270,11 @@ class Api:
         self.verbosity = verbosity
         self.namespace: str = target.namespace or "default"
         self.server = target.server.rstrip("/")
-        self.client = official_client(self.server)
         self.certificate = target.credentials.certificate()
-        self.client.pool_manager = pool_manager(target)
+        # OpenSSL takes as long for it as a near server for an answer
+        context = begin(lambda: tls_context(target))
+        self.client = official_client(self.server)
+        self.client.pool_manager = pool_manager(target, context())
         self.lock = threading.Lock()
         self.credentials_age = 0  # how often the credentials were renewed
         self.said: set[str] = set()
@@ -369,7 +403,7 @@ class Api:
             certificate = self.target.credentials.certificate()
             if certificate != self.certificate:  # an exec plugin's has been renewed
                 self.certificate = certificate
-                self.client.pool_manager = pool_manager(self.target)
+                self.client.pool_manager = pool_manager(self.target, tls_context(self.target))
         if authorization is not None:
             headers["Authorization"] = header("Authorization", authorization.reveal())
         if self.target.impersonate is not None:

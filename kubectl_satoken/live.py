@@ -3,11 +3,11 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from .cluster import CONNECTIONS, JSON, METADATA, PAGE, TABLE, Api, parse, path_of
+from .cluster import CONNECTIONS, JSON, METADATA, PAGE, TABLE, Api, begin, parse, path_of
 from .env import Env
 from .errors import ApiError, Forbidden, NotFound, TooOld, Unauthorized
 from .failures import Answer
@@ -291,33 +291,10 @@ def unopened(answer: Answer, method: str, url: str) -> Object:
 
 def ahead(pages: Iterator[Any]) -> Iterator[Any]:
     """The pages, of which the next one is read by a thread while the caller is at this one."""
-    reading = begin(pages)
+    reading = begin(lambda: next(pages, None))
     while (page := reading()) is not None:
-        reading = begin(pages)
+        reading = begin(lambda: next(pages, None))
         yield page
-
-
-def begin(pages: Iterator[Any]) -> Callable[[], Any]:
-    """Starts to read a page; what is returned waits for it, and raises what went wrong."""
-    outcome: list[Any] = []
-
-    def read() -> None:
-        try:
-            outcome.append(next(pages, None))
-        except BaseException as error:  # for who waits
-            outcome.append(error)
-
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-
-    def wait() -> Any:
-        thread.join()
-        page = outcome.pop()
-        if isinstance(page, BaseException):
-            raise page
-        return page
-
-    return wait
 
 
 def idle_clock() -> float:
