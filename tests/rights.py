@@ -364,8 +364,9 @@ token is refused, and lists them (--list).
         """
 What revoke reads, to tell all that uses a token, and does with --yes. It reads custom
 resources as well: add list for those that have a pod template. To only look, leave out create,
-delete and patch; to make accounts named default anew, add patch serviceaccounts. tokenreviews is
-to see that a token is refused.
+delete and patch; to make accounts named default anew, add patch serviceaccounts. tokenreviews and
+serviceaccounts/token are to see that tokens are refused: it does without, and says so. Whoever has
+the latter can be every service account.
 """,
         (
             "kubectl satoken revoke secret/old",
