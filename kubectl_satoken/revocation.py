@@ -90,9 +90,9 @@ def note_rows(result: Result, wide: bool) -> Iterator[tuple[str, str]]:
         yield "note", note
     if result.refused:
         yield "refused", result.refused
-    unseen = result.found.unseen
+    unseen, aside = result.found.unseen, result.found.aside
     if wide or len(unseen) <= UNSEEN_SHOWN:
-        yield from (("not seen", f"{each.what}: {each.why}") for each in unseen)
+        yield from (("not seen", f"{each.what}: {each.why}") for each in (*unseen, *aside))
         return
     # pods, then others of Kubernetes itself: there may be hundreds of custom resources
     known = {kind.plural for kind in KINDS.values()}
@@ -266,7 +266,10 @@ def revocation_object(result: Result) -> Object:
         if seen
         else None,
         "refused": result.refused or None,
-        "skipped": [{"what": each.what, "why": each.why} for each in result.found.unseen],
+        "skipped": [
+            {"what": each.what, "why": each.why}
+            for each in (*result.found.unseen, *result.found.aside)
+        ],
     }
 
 

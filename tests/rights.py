@@ -383,7 +383,8 @@ the latter can be every service account.
         """
 What migrate reads, without --apply: the token Secrets (never their values), and all that may use
 one. Of custom resources that make pods add their types, with the verb list; what is missing is
-listed as not seen, and no Secret is deleted then.
+listed as not seen, and no Secret is deleted then. That does not go for what is in no namespace:
+it can only name a Secret, and attempts to use a token are seen before its Secret is deleted.
 """,
         (
             "kubectl satoken migrate",

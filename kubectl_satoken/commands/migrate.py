@@ -509,7 +509,7 @@ class Job:
 
         kinds, _ = self.kinds()
         for kind in kinds:
-            if kind.kind == "Pod":
+            if kind.kind == "Pod" or not kind.namespaced:
                 continue
             try:
                 for item in self.world.stream(kind, self.namespace, PAGE):
@@ -541,9 +541,7 @@ class Job:
 
         secrets = list(self.secrets())
         kinds, failed = self.kinds() if secrets else ([], [])
-        found = inventory.take(
-            secrets, kinds, lambda kind: self.world.stream(kind, self.namespace, PAGE), self.world
-        )
+        found = inventory.take(secrets, kinds, self.read, self.world)
         blind = [Blind(one.what, one.why, essential=False) for one in failed]
         places: dict[Ref, tuple[str, ...]] = {}
         if self.args.copies and secrets:
@@ -555,6 +553,12 @@ class Job:
             except Unseen as unseen:
                 blind.append(Blind(f"copies in {unseen.what}", unseen.why, essential=True))
         return found._replace(blind=(*found.blind, *blind), copies=places)
+
+    def read(self, kind: "Kind") -> "Iterator[Object]":
+        """The objects of a type. Raises Unseen."""
+        from ..consumers import only_names
+
+        return self.world.stream(kind, self.namespace, PAGE, metadata=only_names(kind))
 
     def secrets(self) -> "Iterator[Object]":
         """The token Secrets that were asked for. Raises SatokenError."""

@@ -25,6 +25,8 @@ from ..errors import (
 from ..flags import add_cluster_flags, add_color_flag, add_output_flag, overrides, scope
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..cluster import Api
     from ..consumers import Found
     from ..kubeconfig import Target
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from ..revoke import Plan, Wish
     from ..token import Claims
     from ..token_source import Given
-    from ..world import Object, Ref, Sealed
+    from ..world import Kind, Object, Ref, Sealed
 
 HELP = "End a token: say what stops working, then delete or mark what it hangs on"
 
@@ -417,7 +419,7 @@ class Job:
 
     def consumers(self, plan: "Plan") -> "Found":
         """Who loses the token."""
-        from ..consumers import Found, find, kinds_to_read
+        from ..consumers import Found, find, kinds_to_read, only_names
         from ..discovery import fetch, types
         from ..world import Unseen
 
@@ -436,9 +438,11 @@ class Job:
             kinds = kinds_to_read(one for one in BUILT_IN if one.kind.kind in WITH_TEMPLATE)
             failed = [Unseen("custom resources", error.message)]
         namespace = plan.wanted[0].namespace
-        found = find(
-            plan.wanted, kinds, lambda kind: self.world.stream(kind, namespace, PAGE), self.world
-        )
+
+        def read(kind: "Kind") -> "Iterator[Object]":
+            return self.world.stream(kind, namespace, PAGE, metadata=only_names(kind))
+
+        found = find(plan.wanted, kinds, read, self.world)
         return found._replace(unseen=[*found.unseen, *failed])
 
     def losers(self, plan: "Plan") -> "Found":
