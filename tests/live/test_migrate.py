@@ -5,6 +5,7 @@ be held back is held back beside what is not.
 """
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -748,6 +749,27 @@ def test_all_namespaces_at_once(cluster: Cluster, stage: Stage, tmp_path: Path) 
         other.close()
 
 
+def test_who_waits_at_a_terminal_sees_how_far_it_has_come(stage: Stage) -> None:
+    set_out(stage, template(mounting("web-token")).replace("replicas: 1", "replicas: 0"))
+    ours, theirs = os.openpty()
+    with open(ours, "rb", buffering=0) as terminal:
+        done = subprocess.run(
+            ["kubectl", "satoken", "migrate", "-A"],
+            env={**stage.environ, "TERM": "xterm"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            text=True,
+        )
+        os.close(theirs)
+        said = terminal.read(4096).decode()
+    assert re.match(r"\r\x1b\[Ktoken Secrets: 1 looked at", said)
+    assert said.endswith("\r\x1b[K"), "and nothing of it is left"
+    assert "deployment/web" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert migrate(stage).stderr == ""
+
+
 ISSUERS = """
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -816,8 +838,8 @@ def test_what_is_in_no_namespace_may_name_a_secret(cluster: Cluster, stage: Stag
         stage.until("kubectl -n $NS get secret another -o yaml | grep -q token:")
         user = f"edit-{stage.namespace}"
         for line in (
-            "role templates --verb=list --resource=podtemplates",
-            f"rolebinding templates --role=templates --user={user}",
+            "role look --verb=get,list --resource='*.*'",
+            f"rolebinding look --role=look --user={user}",
             f"rolebinding edit --clusterrole=edit --user={user}",
         ):
             stage.shell(f"kubectl -n $NS create {line}")

@@ -197,7 +197,7 @@ def test_a_rollout_that_does_not_get_ready_is_taken_back(stage: Stage, kind: str
         assert "projected" in str(found["deployments/good"]) or not legacy(
             {"spec": found["deployments/good"]["spec"]["template"]["spec"]}
         )
-        stage.shell(f"{hint(done, 'back')} --yes")
+        stage.shell(hint(done, "back"))
         assert state(stage) == before
     assert watch.asked["legacy"]
 
@@ -244,8 +244,8 @@ def test_who_does_not_want_to_wait_any_longer(stage: Stage) -> None:
         _, stderr = run.communicate(timeout=30)
         assert run.returncode == 130, stderr
         done = subprocess.CompletedProcess([], 130, "", stderr)
-        assert hint(done, "on").endswith(f"--grace 0s --apply -n {stage.namespace}")
-        stage.shell(f"{hint(done, 'back')} --yes")
+        assert hint(done, "on").endswith(f"--grace 0s --apply --yes -n {stage.namespace}")
+        stage.shell(hint(done, "back"))
         assert state(stage) == before
 
 
@@ -395,11 +395,36 @@ def test_a_refusal_in_the_middle_stops_and_both_ways_lead_on(
             done = run_through(server, stage, "sa/web", *APPLY)
             assert done.returncode == 3, (number, done.stdout, done.stderr)
             assert "a policy says no" in done.stderr
-            stage.shell(f"{hint(done, 'back')} --yes")
+            stage.shell(hint(done, "back"))
             assert state(stage) == before, number
         server.at = {len(server.writes) + 3: "refuse"}
         done = run_through(server, stage, "sa/web", *APPLY)
-        stage.shell(f"{hint(done, 'on')} --yes")
+        stage.shell(hint(done, "on"))
+        assert "secrets/web-token" not in state(stage)
+
+
+def test_what_a_label_has_selected_goes_back_by_its_names(cluster: Cluster, stage: Stage) -> None:
+    """A Secret that is gone has no label any more, so -l does not go with --undo."""
+    set_out(stage, secret(), workload())
+    stage.shell("kubectl -n $NS label secret web-token town=$NS")
+    everywhere = ("-A", "-l", f"town={stage.namespace}")
+    with gate(cluster) as server, pods_run(stage, steady=("web",)):
+        rolled_out(stage, "deployment/web")
+        before = state(stage)
+        through = server.kubeconfig(Path(stage.environ["WORK"]) / "gate", stage.namespace)
+        stage.environ["KUBECONFIG"] = str(through)
+        for words in (everywhere[1:], everywhere):
+            server.at = {len(server.writes) + 2: "refuse"}
+            done = run_through(server, stage, *words, *APPLY, "--timeout", "9m")
+            assert done.returncode == 3, (done.stdout, done.stderr)
+            back = hint(done, "back")
+            assert back == (
+                "kubectl satoken migrate secret/web-token --timeout 9m --undo --yes "
+                f"-n {stage.namespace}"
+            )
+            stage.shell(back)
+            assert state(stage) == before
+        stage.shell(hint(done, "on"))
         assert "secrets/web-token" not in state(stage)
 
 
