@@ -584,6 +584,34 @@ def test_back_without_a_journal(stage: Stage) -> None:
             rolled_out(stage, "deployment/web")
 
 
+TAKEN = {
+    "no token Secret": "generic web-token --from-literal=token=x",
+    "an empty one": "generic web-token",
+    "of another account": "",
+}
+
+
+@pytest.mark.parametrize("what", TAKEN)
+def test_a_name_that_somebody_has_given_to_another_secret(stage: Stage, what: str) -> None:
+    """No workload gets it in the place of its own."""
+    set_out(stage, secret(), workload(replicas=0))
+    before = state(stage)
+    migrate(stage, "sa/web", *APPLY)
+    after = state(stage)
+    if TAKEN[what]:
+        stage.shell(f"kubectl -n $NS create secret {TAKEN[what]}")
+    else:
+        text = secret().replace("service-account.name: web", "service-account.name: default")
+        stage.kubectl("-n", stage.namespace, "create", "-f", "-", stdin=text)
+    done = migrate(stage, "sa/web", *UNDO, status=3)
+    other = "no token Secret" if TAKEN[what] else "a token of serviceaccount default"
+    assert f"somebody has made another secret/web-token since, which is {other}" in done.stderr
+    assert state(stage)["deployments/web"] == after["deployments/web"]
+    stage.shell("kubectl -n $NS delete secret web-token")
+    stage.shell(hint(done, "back"))
+    assert state(stage) == before
+
+
 def test_a_workload_that_is_gone_needs_nothing_back(stage: Stage) -> None:
     set_out(stage, secret(), workload(), workload("zero", replicas=0))
     with pods_run(stage):

@@ -307,6 +307,7 @@ def test_the_tokens_of_a_pod_by_its_name(office: Office) -> None:
     dry = office.revoke(pod)
     assert office.state() == before
     assert "deployment/shop makes another, with a token of its own" in flat(dry.stdout)
+    assert f"by deleting {pod}, which they are bound to" in flat(dry.stdout)
     done = office.revoke(pod, "--yes")
     assert f"{pod} was deleted, and the API server refuses a token bound to it" in flat(done.stdout)
     assert f"was made for this, bound to {pod}" in flat(done.stdout)
@@ -380,7 +381,9 @@ def test_a_renewing_kubeconfig_ends_with_its_handle(office: Office) -> None:
     (office.folder / "ci").write_text(office.mint("web", "--renew", "--revocable").stdout)
     assert office.whoami("--kubeconfig", "ci") == office.user
     (handle,) = json.loads(office.mint("--list", "-o", "json").stdout)["items"]
-    assert "renewed while the handle is there" in flat(office.revoke(handle["name"]).stdout)
+    dry = office.revoke(handle["name"]).stdout
+    assert "renewed while the handle is there" in flat(dry)
+    assert f"kubectl satoken mint web --renew --revocable -n {office.namespace}" in dry
     office.revoke(handle["name"], "--yes")
     assert office.run("kubectl", "--kubeconfig", "ci", "auth", "whoami", check=False).returncode
 
