@@ -21,7 +21,7 @@ ENV_FROM = "envFrom"
 PULL = "imagePullSecrets"
 LISTED = "secrets"  # of a service account
 RUNS_AS = "runs as"
-NAMED = "named"  # by what a controller works for: an Ingress or a custom resource
+NAMED = "named"  # by what a controller works for: an Ingress, a webhook or a custom resource
 
 # Where volumes of other types name a Secret (VisitPodSecretNames in pkg/api/v1/pod/util.go).
 VOLUME_SECRETS = (
@@ -59,14 +59,28 @@ WITH_TEMPLATE = (
     *("CronJob", "DaemonSet", "Deployment", "Job", "PodTemplate", "ReplicaSet"),
     *("ReplicationController", "StatefulSet"),
 )
-# Of Kubernetes' own types, those that only name Secrets.
+# Of Kubernetes' own types, those that only name Secrets, and those that do so only in annotations
+# of others, as that of cert-manager which says whose certificate is to be put into them.
 WITH_NAMES = ("Ingress",)
+WITH_ANNOTATIONS = (
+    *("APIService", "CustomResourceDefinition"),
+    *("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"),
+)
+
+# What a token Secret holds, by which a reference to a key (a SecretKeySelector) is one to it.
+TOKEN_KEYS = ("token", "ca.crt", "namespace")
+
+# In the place of a namespace: an object that is in none says only the name. Its controller knows.
+ANYWHERE = "*"
+
+ASIDE_SHOWN = 6  # types
 
 
 class Use(NamedTuple):
     """One use: of what (``Secret`` or ``ServiceAccount`` and its name), how, and where it says so.
 
     ``part`` is the name of the volume or of the variable, ``container`` that of the container.
+    ``namespace`` is where that is, if it is said: ANYWHERE, or empty for that of the object.
     """
 
     kind: str
@@ -75,6 +89,7 @@ class Use(NamedTuple):
     path: str
     part: str = ""
     container: str = ""
+    namespace: str = ""
 
     def __str__(self) -> str:
         if self.how in (VOLUME, PROJECTED, DRIVER):
@@ -127,10 +142,12 @@ FINISHED = "finished"
 
 
 class Found(NamedTuple):
-    """The consumers of each object that was asked about, and what could not be looked at."""
+    """The consumers of each object that was asked about, and what could not be looked at; ``aside``
+    is that of which nothing runs with a token: it could only name it."""
 
     consumers: dict[Ref, list[Consumer]]
     unseen: list[Unseen]
+    aside: list[Unseen] = []  # noqa: RUF012
 
 
 # --- where ----------------------------------------------------------------------------------------
@@ -144,15 +161,38 @@ def kinds_to_read(types: Iterable[Type]) -> list[Kind]:
     found: dict[tuple[str, str], Kind] = {}
     for each in types:
         kind = each.kind
-        if not kind.namespaced or (each.verbs and "list" not in each.verbs):
+        if each.verbs and "list" not in each.verbs:
             continue
-        if kind.group in BUILT_IN_GROUPS and kind.kind not in (*WITH_TEMPLATE, *WITH_NAMES):
+        own = (*WITH_TEMPLATE, *WITH_NAMES) if kind.namespaced else WITH_ANNOTATIONS
+        if kind.group in BUILT_IN_GROUPS and kind.kind not in own:
             continue
         found[kind.group, kind.plural] = kind
     found["", "serviceaccounts"] = KINDS["ServiceAccount"]
     found["", "pods"] = KINDS["Pod"]
     # who made a pod is known from what was read before it
     return sorted(found.values(), key=lambda kind: (kind == KINDS["Pod"], kind.plural))
+
+
+def only_names(kind: Kind) -> bool:
+    """Whether nothing but the metadata of such objects can name a Secret."""
+    return kind.group in BUILT_IN_GROUPS and kind.kind in WITH_ANNOTATIONS
+
+
+def together(aside: Iterable[Unseen]) -> list[Unseen]:
+    """Types that may not be looked at, in one: there may be dozens."""
+    some: list[Unseen] = []
+    forbidden: list[str] = []
+    for one in aside:
+        if one.why.startswith("forbidden to you"):
+            forbidden.append(one.what)
+        else:
+            some.append(one)
+    if forbidden:
+        more = len(forbidden) - ASIDE_SHOWN
+        what = ", ".join(sorted(forbidden)[:ASIDE_SHOWN])
+        what += f" and {more} more types" if more > 0 else ""
+        some.append(Unseen(what, "forbidden to you: needs list of them; they could name it"))
+    return some
 
 
 def pod_specs(item: Object) -> Iterator[tuple[str, Object]]:
@@ -215,7 +255,7 @@ def uses_of(item: Object) -> Iterator[Use]:
         yield from secret_uses(spec, path)
         account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
         yield Use("ServiceAccount", str(account), RUNS_AS, f"{path}.serviceAccountName")
-    if not is_built_in(item) or item["kind"] in WITH_NAMES:
+    if not is_built_in(item) or item["kind"] in (*WITH_NAMES, *WITH_ANNOTATIONS):
         yield from named_in(item)
 
 
@@ -256,21 +296,44 @@ def references(spec: Object, path: str) -> Iterator[Use]:
 def named_in(item: Object) -> Iterator[Use]:
     """The Secrets and accounts that an Ingress or custom resource seems to name, by its fields.
 
-    And by annotations, as those of ingress-nginx do: ``NAME`` or ``NAMESPACE/NAME``.
+    And by annotations, as those of ingress-nginx and cert-manager do: ``NAME`` or
+    ``NAMESPACE/NAME``.
     """
+    nowhere = "" if item["metadata"].get("namespace") else ANYWHERE
     for key, within in (item["metadata"].get("annotations") or {}).items():
         where, _, name = str(within).rpartition("/")
-        if "secret" in str(key).lower() and where in ("", item["metadata"].get("namespace", "")):
-            yield Use("Secret", name, NAMED, f"metadata.annotations[{key}]")
+        if "secret" in str(key).lower() and "/" not in where:
+            path = f"metadata.annotations[{key}]"
+            yield Use("Secret", name, NAMED, path, namespace=where or nowhere)
+    if only_names_of(item):
+        return
     for path, value in parts(item):
         if not isinstance(value, dict) or has_containers(value):
             continue
+        field = path.rpartition(".")[2].lower()
+        kind = kind_in(value)
+        # else the field says it, and is looked at with what it is in
+        if kind and kind.lower() not in field:
+            for name, where in references_in(value):
+                yield Use(kind, name, NAMED, path, namespace=where or nowhere)
         for key, within in value.items():
             lower = str(key).lower()
             for word, kind in (("secret", "Secret"), ("serviceaccount", "ServiceAccount")):
                 if word in lower:
-                    for name in names_in(within):
-                        yield Use(kind, name, NAMED, f"{path}.{key}")
+                    for name, where in references_in(within):
+                        yield Use(kind, name, NAMED, f"{path}.{key}", namespace=where or nowhere)
+
+
+def only_names_of(item: Object) -> bool:
+    """Whether an object is of a type of which only the metadata are read."""
+    return is_built_in(item) and item["kind"] in WITH_ANNOTATIONS
+
+
+def kind_in(value: Object) -> str:
+    """What a reference is to, by its kind or by the key that it takes; empty where it tells not."""
+    if value.get("kind") in ("Secret", "ServiceAccount"):
+        return str(value["kind"])
+    return "Secret" if value.get("key") in TOKEN_KEYS else ""
 
 
 def inner(value: Any, *path: str) -> Any:
@@ -292,10 +355,13 @@ def name_in(reference: Any) -> str:
     return name if isinstance(name, str) else ""
 
 
-def names_in(value: Any) -> list[str]:
-    """The names in a reference or a list of them."""
-    found = [name_in(one) for one in value] if isinstance(value, list) else [name_in(value)]
-    return list(filter(None, found))
+def references_in(value: Any) -> list[tuple[str, str]]:
+    """The names in a reference or a list of them, each with its namespace if that is said."""
+    found = []
+    for one in value if isinstance(value, list) else [value]:
+        where = inner(one, "namespace")
+        found.append((name_in(one), where if isinstance(where, str) else ""))
+    return [one for one in found if one[0]]
 
 
 # --- who ------------------------------------------------------------------------------------------
@@ -310,14 +376,15 @@ def find(wanted: Collection[Ref], kinds: Iterable[Kind], read: Reader, world: Wo
     cannot. The world answers who made a ReplicaSet that is met only by its pods.
     """
     search = Search(wanted, world)
-    unseen = []
+    unseen: list[Unseen] = []
+    aside: list[Unseen] = []
     for kind in kinds:
         try:
             for item in read(kind):
                 search.take(item)
         except Unseen as error:
-            unseen.append(error)
-    return Found(search.found(), unseen)
+            (unseen if kind.namespaced else aside).append(error)
+    return Found(search.found(), unseen, together(aside))
 
 
 class Search:
@@ -328,6 +395,9 @@ class Search:
         self.drafts: dict[Ref, dict[tuple[str, str, str, str], Consumer]] = {
             one: {} for one in wanted
         }
+        self.called: dict[tuple[str, str], list[Ref]] = {}
+        for one in wanted:
+            self.called.setdefault((one.kind, one.name), []).append(one)
         self.makers: dict[str, Object | None] = {}  # of ReplicaSets and Jobs, by uid
 
     def found(self) -> dict[Ref, list[Consumer]]:
@@ -339,14 +409,21 @@ class Search:
         namespace = item["metadata"].get("namespace", "")
         uses: dict[Ref, list[Use]] = {}
         for use in uses_of(item):
-            target = Ref(use.kind, namespace, use.name)
-            if target in self.drafts:
+            for target in self.meant(use, namespace):
                 uses.setdefault(target, []).append(use)
         if not uses:
             return
         above = self.above(item)
         for target, own in uses.items():
             self.note(target, own, item, above)
+
+    def meant(self, use: Use, namespace: str) -> list[Ref]:
+        """Which of those that are wanted an object in a namespace uses."""
+        named = self.called.get((use.kind, use.name), [])
+        if use.namespace == ANYWHERE:
+            return named
+        where = use.namespace or namespace
+        return [one for one in named if one.namespace == where]
 
     def above(self, item: Object) -> Object | None:
         """The reference to what an object counts under; None for itself.
@@ -378,7 +455,7 @@ class Search:
 
     def note(self, target: Ref, uses: list[Use], item: Object, above: Object | None) -> None:
         """Counts a use under whom it belongs to."""
-        namespace, kind = item["metadata"].get("namespace", ""), item["kind"]
+        namespace, kind = item["metadata"].get("namespace") or "", item["kind"]
         named = above or {**item, "name": item["metadata"]["name"]}
         key = (named["kind"], named.get("apiVersion") or "v1", namespace, named["name"])
         drafts = self.drafts[target]

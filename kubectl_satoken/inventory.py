@@ -22,6 +22,7 @@ from .consumers import (
     is_built_in,
     name_in,
     state_of,
+    together,
     uses_of,
 )
 from .convert import Obstacle, TokenSecret, projection_for, projections_for
@@ -116,8 +117,8 @@ class Workload(NamedTuple):
     name: str
     uid: str
     resource_version: str
-    secrets: tuple[str, ...]
-    converted: tuple[str, ...]
+    secrets: tuple[Ref, ...]
+    converted: tuple[Ref, ...]
     changes: tuple[Change, ...]
     reasons: tuple[str, ...]
     obstacles: tuple[Obstacle, ...]
@@ -131,11 +132,13 @@ class Workload(NamedTuple):
 
 class Blind(NamedTuple):
     """What could not be looked at: a type in words, why, and whether Kubernetes' own pods or
-    workloads are among it."""
+    workloads are among it; or whether, ``aside``, it could only name a Secret, for a controller
+    whose attempts to use the token would be seen."""
 
     what: str
     why: str
     essential: bool
+    aside: bool = False
 
 
 class Inventory(NamedTuple):
@@ -234,15 +237,20 @@ def take(secrets: Iterable[Object], kinds: Iterable[Kind], read: Reader, world: 
     """
     stock = Stock({(token := token_of(secret)).ref: token for secret in secrets}, world)
     blind = []
+    aside = []
     for kind in in_order(kinds):
         try:
             for item in read(kind):
                 stock.add(item, kind)
         except Unseen as unseen:
+            if not kind.namespaced:
+                aside.append(unseen)
+                continue
             essential = kind.kind in (*WITH_TEMPLATE, "Pod", "ServiceAccount") and (
                 KINDS.get(kind.kind) == kind
             )
             blind.append(Blind(unseen.what, unseen.why, essential))
+    blind += [Blind(one.what, one.why, essential=False, aside=True) for one in together(aside)]
     return stock.inventory(blind)
 
 
@@ -310,9 +318,10 @@ class Stock:
             ended = noted_at(item, self.world.now())
             self.migrated[ref] = max(ended, self.migrated.get(ref, ended))
         used = {
-            use.name: self.tokens[ref]
+            ref: self.tokens[ref]
             for use in uses_of(item)
-            if use.kind == "Secret" and (ref := Ref("Secret", namespace, use.name)) in self.tokens
+            if use.kind == "Secret"
+            for ref in self.search.meant(use, namespace)
         }
         if used:
             self.workloads.append(self.workload(item, kind, used))
@@ -356,20 +365,22 @@ class Stock:
                 note_in(item),
             )
 
-    def workload(self, item: Object, kind: Kind, used: dict[str, Token]) -> Workload:
+    def workload(self, item: Object, kind: Kind, used: dict[Ref, Token]) -> Workload:
         """What is to be done to an object that uses token Secrets."""
         metadata = item["metadata"]
         namespace = metadata.get("namespace", "")
         pod = kind == KINDS["Pod"]
         path = () if pod else template_path(item)
+        names = {ref.name for ref in used}
+        why = "its controller may read it" if is_built_in(item) else "a custom resource names it"
         obstacles = [
-            Obstacle(use, "a custom resource names it", f"change it at {use.path}")
+            Obstacle(use, why, f"change it at {use.path}")
             for use in uses_of(item)
-            if use.how == NAMED and use.name in used
+            if use.how == NAMED and use.name in names
         ]
         changes: tuple[Change, ...] = ()
         reasons: tuple[str, ...] = ()
-        converted: tuple[str, ...] = ()
+        converted: tuple[Ref, ...] = ()
         if path or pod:
             spec = item
             for field in (*path, "spec"):
@@ -382,7 +393,7 @@ class Stock:
                 obstacles += left
                 if not any(one.use.name == token.ref.name for one in obstacles):
                     whole.append(token)
-            converted = tuple(token.ref.name for token in whole)
+            converted = tuple(token.ref for token in whole)
             done = projections_for(spec, [token.secret for token in whole], account)
             changes = tuple(change.below(*path, "spec") for change in done.changes)
             reasons = done.reasons
@@ -390,7 +401,7 @@ class Stock:
             obstacles += [
                 Obstacle(use, "a custom resource has it in a place of its own", f"see {use.path}")
                 for use in uses_of(item)
-                if use.how != NAMED and use.name in used
+                if use.how != NAMED and use.name in names
             ]
         fixed = not_changeable(item)
         commands = replacing(item, changes, self.world) if fixed and changes else ()

@@ -260,9 +260,11 @@ class ClusterWorld:
             item["kind"], item["apiVersion"] = kind.kind, kind.api_version
         return items
 
-    def stream(self, kind: Kind, namespace: str = "", limit: int = PAGE) -> Iterator[Object]:
+    def stream(
+        self, kind: Kind, namespace: str = "", limit: int = PAGE, *, metadata: bool = False
+    ) -> Iterator[Object]:
         """The objects of a list, of which none is kept. Raises Unseen, even midway."""
-        pages = self.pages(kind, namespace, limit=limit)
+        pages = self.pages(kind, namespace, metadata=metadata, limit=limit)
         first = next(pages, [])  # now, so that Unseen is raised here
 
         def rest() -> Iterator[Object]:

@@ -18,7 +18,7 @@ from .inventory import (
     cleaner_will,
 )
 from .output import WIDTH, indent, row, wrap
-from .plan import PATCH, UNLIST, Plan, Step, Subject, is_user
+from .plan import PATCH, UNLIST, Plan, Step, Subject, abroad, is_user
 from .times import date, seconds, words
 from .world import KINDS, Object, Ref
 
@@ -64,7 +64,7 @@ def rows(result: Result, *, wide: bool) -> tuple[list[str], list[list[str]]]:
             words(result.now - seconds(token.created)) if token.created else "?",
             made(token),
             token.used or "-",
-            used_by(users, wide),
+            used_by([abroad(one, ref.namespace) for one in users], wide),
         ]
         if wide:
             line[5:5] = [token.invalid or "-", cleaner_words(token, result)]
@@ -89,9 +89,9 @@ def account_words(token: Token) -> str:
     return token.account + odd.get(token.account_state, "")
 
 
-def used_by(users: Sequence[Consumer], wide: bool) -> str:
+def used_by(users: Sequence[str], wide: bool) -> str:
     """Who uses a Secret, in one line."""
-    names = [one.resource for one in users]
+    names = [*users]
     if not wide and len(names) > SHOWN:
         names[SHOWN - 1 :] = [f"{len(names) - SHOWN + 1} more"]
     return ", ".join(names) or "-"
@@ -145,7 +145,8 @@ def indented(text: str, depth: int = 2) -> list[str]:
 
 def named(subject: Subject, result: Result) -> str:
     """An object, with its namespace where there are several."""
-    return subject.resource + (f" -n {subject.namespace}" if result.everywhere else "")
+    everywhere = result.everywhere and subject.namespace
+    return subject.resource + (f" -n {subject.namespace}" if everywhere else "")
 
 
 def diff(change: Change) -> list[str]:

@@ -138,8 +138,8 @@ def make(found: Inventory, wish: Wish, now: float) -> Plan:
     tokens = {ref: token for ref, token in tokens.items() if not token.leaving}
     using: dict[Ref, list[Workload]] = {}
     for one in workloads:
-        for name in one.secrets:
-            using.setdefault(Ref("Secret", one.namespace, name), []).append(one)
+        for ref in one.secrets:
+            using.setdefault(ref, []).append(one)
     remaining = {
         ref: (*in_the_way(token, using.get(ref, ()), found, wish, now), *kept_lists(ref, found))
         for ref, token in tokens.items()
@@ -168,19 +168,13 @@ def replace(workload: Workload, tokens: dict[Ref, Token]) -> Iterator[Step]:
     kept = tuple(f"{subject.resource}: {why}" for why in kept_from(workload))
     converted = () if kept else workload.converted
     secrets, others = (
-        tuple(
-            ref
-            for name in workload.secrets
-            if (name in converted) == wanted
-            and (ref := Ref("Secret", workload.namespace, name)) in tokens
-        )
+        tuple(ref for ref in workload.secrets if (ref in converted) == wanted and ref in tokens)
         for wanted in (True, False)
     )
     if others:
         names = {ref.name for ref in others}
-        why = tuple(
-            f"{subject.resource}: {one}" for one in workload.obstacles if one.use.name in names
-        )
+        whom = abroad(subject, others[0].namespace)
+        why = tuple(f"{whom}: {one}" for one in workload.obstacles if one.use.name in names)
         yield Step(
             PATCH,
             subject,
@@ -202,6 +196,12 @@ def replace(workload: Workload, tokens: dict[Ref, Token]) -> Iterator[Step]:
     reason = f"until no pod of it uses {names_of} any more"
     yield Step(ROLLOUT, subject, secrets, reason, by_hand=workload.by_hand)
     yield Step(VERIFY, subject, secrets, "that the API server takes the tokens of its pods")
+
+
+def abroad(whom: Subject | Consumer, namespace: str) -> str:
+    """An object as kubectl takes it, with its namespace where that is another than the Secret's."""
+    elsewhere = whom.namespace not in ("", namespace)
+    return f"{whom.resource} in namespace {whom.namespace}" if elsewhere else whom.resource
 
 
 def is_meant(workload: Workload, wish: Wish) -> bool:
@@ -236,8 +236,9 @@ def in_the_way(
     """
     known = set()
     for workload in workloads:
-        whom = subject_of(workload, workload.kind).resource
-        known.add(whom)
+        subject = subject_of(workload, workload.kind)
+        known.add(subject.resource)
+        whom = abroad(subject, token.ref.namespace)
         if workload.state == FINISHED:
             continue
         if not is_meant(workload, wish):
@@ -364,7 +365,7 @@ def retire(
             )
         yield Step(INVALIDATE, subject, secrets, why, marks(token, now), 0.0, tuple(blocked))
     for blind in found.blind:
-        if not blind.essential:
+        if not blind.essential and not blind.aside:
             blocked.append(f"{blind.what} could not be looked at: {blind.why}")
     if token.keeper is not None:
         blocked.append(

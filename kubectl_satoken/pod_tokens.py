@@ -44,10 +44,13 @@ def sources(pod: Object) -> list[Source]:
     ]
 
 
-def choose(pod: Object, audiences: tuple[str, ...], volume: str) -> tuple[Ask, tuple[str, ...]]:
+def choose(
+    pod: Object, audiences: tuple[str, ...], volume: str, other: str = ""
+) -> tuple[Ask, tuple[str, ...]]:
     """The TokenRequest of the kubelet for a pod, and what has to be said of it.
 
-    Raises UsageError where it asks for none, or for several of which none is named.
+    ``other`` is the command that makes another token of its account. Raises UsageError where the
+    kubelet asks for none, or for several of which none is named.
     """
     name = pod["metadata"]["name"]
     if is_mirror(pod):
@@ -55,7 +58,7 @@ def choose(pod: Object, audiences: tuple[str, ...], volume: str) -> tuple[Ask, t
     if not pod["spec"].get("nodeName"):
         raise UsageError(
             f"pod/{name} is on no node yet, so no kubelet asks for its tokens",
-            f"for a token of its account: mint {account_of(pod)} --bound-to pod/{name}",
+            f"for a token of its account: {other}" if other else "",
         )
     if finished(pod):
         raise UsageError(f"pod/{name} is finished, so the kubelet asks for no token any more")

@@ -11,7 +11,7 @@ from .token_secrets import LAST_USED_LABEL
 from .world import KINDS, Object, Ref, World
 
 REVOKED = "revoked"
-UNVERIFIED = "unverified"  # done, and no token was at hand to see it
+UNVERIFIED = "unverified"  # done, and the API server could not be asked about a token
 TAKEN = "taken"  # done, and the token is taken all the same
 
 WORDS = {
@@ -36,12 +36,14 @@ RESTARTED = ("Deployment", "DaemonSet", "StatefulSet")
 
 class Seen(NamedTuple):
     """The API server's verdict on the token: by what, whether it is taken, why not, and how many
-    seconds after the deed; none where the token was only looked at."""
+    seconds after the deed; none where the token was only looked at. ``made``: it is about one that
+    was made to see the others end (witness.py)."""
 
     by: str
     taken: bool
     error: str = ""
     after: float | None = None
+    made: bool = False
 
 
 class Result(NamedTuple):
@@ -88,9 +90,9 @@ def note_rows(result: Result, wide: bool) -> Iterator[tuple[str, str]]:
         yield "note", note
     if result.refused:
         yield "refused", result.refused
-    unseen = result.found.unseen
+    unseen, aside = result.found.unseen, result.found.aside
     if wide or len(unseen) <= UNSEEN_SHOWN:
-        yield from (("not seen", f"{each.what}: {each.why}") for each in unseen)
+        yield from (("not seen", f"{each.what}: {each.why}") for each in (*unseen, *aside))
         return
     # pods, then others of Kubernetes itself: there may be hundreds of custom resources
     known = {kind.plural for kind in KINDS.values()}
@@ -192,8 +194,10 @@ def closing(result: Result, world: World) -> Iterator[tuple[str, list[str]]]:
         lines = restarts(result, world)
         if lines:
             yield "then, for the pods to get new tokens", lines
-    if plan.undo:
-        yield UNDO.get(plan.object["kind"] if plan.object else "", UNDO["Secret"]), [*plan.undo]
+    kind = plan.object["kind"] if plan.object else ""
+    # what is to be kept of a pod, only while it is there
+    if plan.undo and (kind != "Pod" or result.outcome == PLANNED):
+        yield UNDO.get(kind, UNDO["Secret"]), [*plan.undo]
     if plan.renew:
         recreated = plan.action == RECREATE
         title = "for such a Secret with a new token" if recreated else "for another token"
@@ -257,11 +261,15 @@ def revocation_object(result: Result) -> Object:
             "taken": seen.taken,
             "error": seen.error,
             "afterSeconds": None if seen.after is None else round(seen.after, 1),
+            "made": seen.made,
         }
         if seen
         else None,
         "refused": result.refused or None,
-        "skipped": [{"what": each.what, "why": each.why} for each in result.found.unseen],
+        "skipped": [
+            {"what": each.what, "why": each.why}
+            for each in (*result.found.unseen, *result.found.aside)
+        ],
     }
 
 

@@ -236,6 +236,11 @@ def unbound(payload: Object, subject: str, account: Ref, world: World) -> Plan:
     )
 
 
+def it_is(subject: str) -> str:
+    """How to go on about what ends."""
+    return "they are" if subject.startswith("the tokens ") else "it is"
+
+
 def seen(world: World, kind: str, namespace: str, name: str) -> Object | None:
     """An object; None if it is not there. Raises Forbidden where it cannot be looked at."""
     try:
@@ -295,7 +300,8 @@ def of_bound_secret(secret: Object, subject: str, world: World, wish: Wish) -> P
         )
         facts.append(("breaks", f"whoever has the token, or the kubeconfig, that {owner} made"))
         if one.account:
-            renew = (satoken(world, namespace, "mint", one.account, "--revocable"),)
+            how = ("--renew", "--revocable") if one.expires == RENEWED else ("--revocable",)
+            renew = (satoken(world, namespace, "mint", one.account, *how),)
     elif "type" not in secret or not is_empty(secret):
         holds = holding(secret)
         if not wish.content:
@@ -313,7 +319,7 @@ def of_bound_secret(secret: Object, subject: str, world: World, wish: Wish) -> P
     return Plan(
         subject,
         PLANNED,
-        f"by deleting secret/{name}, which it is bound to",
+        f"by deleting secret/{name}, which {it_is(subject)} bound to",
         DELETE,
         secret,
         account,
@@ -454,7 +460,7 @@ def of_pod(pod: Object, subject: str, world: World, wish: Wish) -> Plan:
     return Plan(
         subject,
         PLANNED,
-        f"by deleting pod/{name}, which it is bound to",
+        f"by deleting pod/{name}, which {it_is(subject)} bound to",
         DELETE,
         pod,
         account,

@@ -1,12 +1,10 @@
 """A sweep: everything of a cluster or namespace is looked at; what has one root is told once."""
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from time import monotonic
 from typing import Any, Protocol
 
 from .checks import Finding, Fix, Skipped, examine, rank
 from .diagnosis import Cause, Name, Report, Swept, rooted
-from .env import Env
 from .errors import Forbidden, Invalid, SatokenError, UsageError
 from .ignores import ANNOTATION
 from .likeness import Codes, Likes, moments
@@ -63,7 +61,6 @@ class Sweepable(World, Protocol):
         """The warning events of all that is looked at. Raises Unseen."""
 
 
-ERASE = "\r\033[K"
 NOBODY: Name = ("Pod", "", "")
 Names = dict[tuple[str, str], None]  # namespace and name (or kind and apiVersion), in order
 Told = Callable[[dict[str, int], int], None]
@@ -405,38 +402,6 @@ def merged(causes: Sequence[Cause]) -> Cause:
         targets=tuple(target for cause in causes for target in cause.targets),
         pods=tuple(pod for cause in causes[:PODS] for pod in cause.pods)[:PODS],
     )
-
-
-class Progress:
-    """A line on the terminal that says how far a sweep has come, and is gone in the end."""
-
-    def __init__(self, env: Env) -> None:
-        self.env = env
-        self.shown = env.stderr.isatty() and env.environ.get("TERM") != "dumb"
-        self.erase = ERASE if self.shown else ""
-        self.due = 0.0
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.shown and self.due:
-            self.env.stderr.write(ERASE)
-            self.env.stderr.flush()
-
-    def tell(self, counts: dict[str, int], faults: int) -> None:
-        """Shows how many were looked at so far, a few times in a second."""
-        if not self.shown or monotonic() < self.due:
-            return
-        self.due = monotonic() + 0.2
-        found = f", {number(faults, 'fault')}" if faults else ""
-        self.env.stderr.write(f"{ERASE}{number(counts['pods'], 'pod')} looked at{found}")
-        self.env.stderr.flush()
-
-
-def number(count: int, word: str) -> str:
-    """A number of things, as people write it."""
-    return f"{count:,} {word}" + ("" if count == 1 else "s")
 
 
 # --- what a sweep of a cluster looks at -----------------------------------------------------------

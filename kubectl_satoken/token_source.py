@@ -372,6 +372,8 @@ def kind_of(text: str) -> str:
     kind = re.search(r"""^\s*["']?kind["']?\s*:\s*["']?([A-Za-z]{2,40})\b""", text, re.M)
     if kind:
         return "a kubeconfig" if kind[1] == "Config" else f"a manifest of kind {kind[1]}"
+    if re.search(r"^\s*(?:export )?[A-Za-z_]\w*=[^=\s]", text, re.M):
+        return "variables of a shell"
     if "-----BEGIN " in text:
         return "PEM, a certificate or key"
     if re.search(r"^\s*<(!doctype|html)", text, re.I):

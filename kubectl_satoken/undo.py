@@ -33,7 +33,7 @@ from .fixes import satoken
 from .inventory import MARKED_ANNOTATION, by_hand, formerly_used, remembered
 from .journal import UNDONE, Journal
 from .plan import DELETE, INVALIDATE, PATCH, UNLIST, Step, Subject
-from .token_secrets import INVALID_SINCE_LABEL, is_empty
+from .token_secrets import INVALID_SINCE_LABEL, account_named, is_empty, is_token_type
 from .world import KINDS, Kind, Object, Ref
 
 FILLED = 60.0  # seconds in which kube-controller-manager fills a token Secret
@@ -219,15 +219,25 @@ def ensure_secret(subject: Subject, manifest: Object | None, at: Site) -> tuple[
 
     # another undo may be quicker, and an answer that was lost tells nothing
     insist(at, once, AlreadyExists, *UNCLEAR)
-    await_filled(subject, at)
+    await_filled(subject, account_named(manifest) if manifest else "", at)
     return False, said
 
 
-def await_filled(subject: Subject, at: Site) -> None:
-    """Waits until the token controller has filled a Secret. Raises SatokenError."""
+def await_filled(subject: Subject, account: str, at: Site) -> None:
+    """Waits until the token controller has filled a Secret, which somebody else may have made: for
+    the ``account`` of the old one, if that is known. Raises SatokenError."""
     for _ in ticks(at, FILLED):
         secret = at.world().get("Secret", subject.namespace, subject.name)
-        if secret is not None and not is_empty(secret):
+        if secret is None:
+            continue
+        own = account_named(secret) if is_token_type(secret) else ""
+        if not own or own != (account or own):
+            what = f"a token of serviceaccount {own}" if own else "no token Secret"
+            raise SatokenError(
+                f"somebody has made another secret/{subject.name} since, which is {what}",
+                "delete it, or give it another name, then do the same again",
+            )
+        if not is_empty(secret):
             return
     why = satoken(at.world(), subject.namespace, "doctor", f"secret/{subject.name}")
     raise SatokenError(

@@ -265,8 +265,9 @@ class Gate(ThreadingHTTPServer):
 
     ``at`` decides what happens at a write, by its number from 1 on: "before" and "after" kill the
     process group ``group`` before it is sent on or before its answer is, "later" a moment after
-    that, in the middle of what follows; "conflict" answers 409,
-    "cut" sends it on and breaks off without an answer, "refuse" answers 403, "slow" takes its time.
+    that, in the middle of what follows; "conflict" answers 409; "taken" sends it on, and answers
+    409 as if somebody else had made the object; "cut" sends it on and breaks off without an answer,
+    "refuse" answers 403, "slow" takes its time.
     """
 
     daemon_threads = True
@@ -334,6 +335,8 @@ class Porter(BaseHTTPRequestHandler):
         if what == "slow":
             time.sleep(3)
         answer = self.send_on(body)
+        if what == "taken":
+            answer = refusal(what)
         if what in ("after", "cut"):
             if what == "after":
                 self.server.kill()
@@ -379,8 +382,11 @@ class Porter(BaseHTTPRequestHandler):
 
 def refusal(what: str) -> tuple[int, dict[str, str], bytes]:
     """An answer that an API server gives to a write that it does not do."""
-    code, reason = (409, "Conflict") if what == "conflict" else (403, "Forbidden")
-    message = "the object has been modified" if what == "conflict" else "a policy says no"
+    code, reason, message = {
+        "conflict": (409, "Conflict", "the object has been modified"),
+        "taken": (409, "AlreadyExists", "it already exists"),
+        "refuse": (403, "Forbidden", "a policy says no"),
+    }[what]
     status = {
         "kind": "Status",
         "apiVersion": "v1",

@@ -364,8 +364,9 @@ token is refused, and lists them (--list).
         """
 What revoke reads, to tell all that uses a token, and does with --yes. It reads custom
 resources as well: add list for those that have a pod template. To only look, leave out create,
-delete and patch; to make accounts named default anew, add patch serviceaccounts. tokenreviews is
-to see that a token is refused.
+delete and patch; to make accounts named default anew, add patch serviceaccounts. tokenreviews and
+serviceaccounts/token are to see that tokens are refused: it does without, and says so. Whoever has
+the latter can be every service account.
 """,
         (
             "kubectl satoken revoke secret/old",
@@ -382,7 +383,8 @@ to see that a token is refused.
         """
 What migrate reads, without --apply: the token Secrets (never their values), and all that may use
 one. Of custom resources that make pods add their types, with the verb list; what is missing is
-listed as not seen, and no Secret is deleted then.
+listed as not seen, and no Secret is deleted then. That does not go for what is in no namespace:
+it can only name a Secret, and attempts to use a token are seen before its Secret is deleted.
 """,
         (
             "kubectl satoken migrate",

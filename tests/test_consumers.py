@@ -20,6 +20,8 @@ from kubectl_satoken.consumers import (
     Found,
     find,
     kinds_to_read,
+    only_names,
+    together,
     uses_of,
 )
 from kubectl_satoken.kinds import BUILT_IN, Type
@@ -32,6 +34,7 @@ ACCOUNT = Ref("ServiceAccount", "shop", "web")
 INGRESS = Kind("Ingress", "networking.k8s.io/v1", "ingresses", True, ("ing",))
 ROBOT = Kind("Robot", "example.org/v1", "robots", True)
 
+PROMETHEUS = "spec.authorization.credentials"
 APP = "{name: app, image: app}"
 USES_IT = "{name: app, image: app, env: [{name: T, valueFrom: {secretKeyRef: {name: t}}}]}"
 
@@ -185,6 +188,11 @@ def test_templates_anywhere_in_a_custom_resource() -> None:
         ({"auth": {"secretName": "t"}}, "spec.auth.secretName"),
         ({"secrets": ["s", "t"]}, "spec.secrets"),
         ({"imagePullSecrets": [{"name": "t"}]}, "spec.imagePullSecrets"),
+        # a PodMonitor, and a Gateway
+        ({"authorization": {"credentials": {"name": "t", "key": "token"}}}, PROMETHEUS),
+        ({"certificateRefs": [{"kind": "Secret", "name": "t"}]}, "spec.certificateRefs[0]"),
+        ({"from": {"kind": "Secret", "name": "t", "namespace": "shop"}}, "spec.from"),
+        ({"secretRef": {"kind": "Secret", "name": "t", "key": "token"}}, "spec.secretRef"),
     ],
     ids=str,
 )
@@ -225,6 +233,84 @@ def test_an_ingress_that_names_it(more: Object, path: str) -> None:
     assert all(use.path.startswith(path) for use in uses)
 
 
+WEBHOOKS = (
+    ("MutatingWebhookConfiguration", "admissionregistration.k8s.io/v1"),
+    ("ValidatingWebhookConfiguration", "admissionregistration.k8s.io/v1"),
+    ("CustomResourceDefinition", "apiextensions.k8s.io/v1"),
+    ("APIService", "apiregistration.k8s.io/v1"),
+)
+INJECT = "cert-manager.io/inject-ca-from-secret"
+
+
+@pytest.mark.parametrize(("kind", "api_version"), WEBHOOKS)
+@pytest.mark.parametrize(
+    ("annotations", "found"),
+    [({INJECT: "shop/t"}, True), ({INJECT: "pay/t"}, False), ({"note": "shop/t"}, False)],
+    ids=str,
+)
+def test_a_webhook_names_it_by_an_annotation(
+    annotations: Object, found: bool, kind: str, api_version: str
+) -> None:
+    metadata = {"name": "hook", "annotations": annotations}
+    uses = [*uses_of({"apiVersion": api_version, "kind": kind, "metadata": metadata})]
+    where = Kind(kind, api_version, "hooks", False)
+
+    def read(one: Kind) -> Iterator[Object]:
+        if one == where:
+            yield {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+    consumers = find([SECRET], [where], read, world("")).consumers[SECRET]
+    assert [one.name for one in consumers] == ["hook"] * found
+    assert all(use.how == NAMED and use.path == f"metadata.annotations[{INJECT}]" for use in uses)
+
+
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        ({"name": "t"}, True),
+        ({"name": "t", "namespace": "shop"}, True),
+        ({"name": "t", "namespace": "pay"}, False),
+        ({"name": "u"}, False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("field", ["secretRef", "bearerToken"])
+def test_a_custom_resource_that_is_in_no_namespace(
+    field: str, reference: Object, found: bool
+) -> None:
+    """It may say only the name, and means the namespace of its controller."""
+    issuer = Kind("ClusterIssuer", "cert-manager.io/v1", "clusterissuers", False)
+    item = {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "ClusterIssuer",
+        "metadata": {"name": "vault"},
+        "spec": {"vault": {"auth": {field: {**reference, "key": "token"}}}},
+    }
+    consumers = find([SECRET], [issuer], lambda _: iter([item]), world("")).consumers[SECRET]
+    assert [(one.namespace, one.name) for one in consumers] == [("", "vault")] * found
+
+
+def test_a_custom_resource_that_names_one_of_another_namespace() -> None:
+    item = {
+        "apiVersion": "example.org/v1",
+        "kind": "Robot",
+        "metadata": {"name": "r", "namespace": "other"},
+        "spec": {"secretRef": {"name": "t", "namespace": "shop"}},
+    }
+    assert only(search(item)).namespace == "other"
+
+
+def test_what_may_not_be_looked_at_in_no_namespace_is_put_together() -> None:
+    forbidden = [Unseen(f"type{n}", "forbidden to you: needs list x") for n in range(9)]
+    broken = Unseen("hooks", "out of order")
+    assert [str(one) for one in together([*forbidden, broken])] == [
+        "hooks: out of order",
+        "type0, type1, type2, type3, type4, type5 and 3 more types: forbidden to you: needs list "
+        "of them; they could name it",
+    ]
+    assert together([]) == []
+
+
 def test_what_merely_has_the_same_name_does_not_count() -> None:
     other = pod("o", APP)
     elsewhere = {**pod(), "metadata": {"name": "p", "namespace": "pay"}}
@@ -232,7 +318,7 @@ def test_what_merely_has_the_same_name_does_not_count() -> None:
         "apiVersion": "example.org/v1",
         "kind": "Robot",
         "metadata": {"name": "t", "namespace": "shop"},
-        "spec": {"configMap": "t", "name": "t"},
+        "spec": {"configMap": "t", "name": "t", "ref": {"name": "t", "key": "color"}},
     }
     metrics = {
         "apiVersion": "metrics.k8s.io/v1beta1",
@@ -370,6 +456,7 @@ def test_the_kinds_that_are_read() -> None:
         Type(ROBOT, "robot", ("list", "get")),
         Type(Kind("Token", "example.org/v1", "tokens", True), "token", ("create",)),
         Type(Kind("World", "example.org/v1", "worlds", False), "world", ("list",)),
+        Type(Kind("APIService", "apiregistration.k8s.io/v1", "apiservices", False), "apiservice"),
         Type(Kind("PodMetrics", "metrics.k8s.io/v1beta1", "pods", True), "", ("list",)),
         Type(Kind("Job", "batch.volcano.sh/v1alpha1", "jobs", True), "job", ("list",)),
     ]
@@ -377,7 +464,14 @@ def test_the_kinds_that_are_read() -> None:
     assert kinds[-1] == KINDS["Pod"], "who made them is known by then"
     found = {(kind.group, kind.plural) for kind in kinds}
     assert {("example.org", "robots"), ("batch.volcano.sh", "jobs"), ("batch", "jobs")} <= found
-    assert not {"secrets", "configmaps", "tokens", "worlds", "events", "nodes"} & {
+    whole = {("example.org", "worlds"), ("apiregistration.k8s.io", "apiservices")}
+    assert whole < found, "which may name what is in a namespace"
+    assert [kind.plural for kind in kinds if only_names(kind)] == [
+        "apiservices",
+        "mutatingwebhookconfigurations",
+        "validatingwebhookconfigurations",
+    ]
+    assert not {"secrets", "configmaps", "tokens", "events", "nodes", "clusterroles"} & {
         plural for _, plural in found
     }
     assert ("metrics.k8s.io", "pods") not in found

@@ -30,7 +30,8 @@ from kubectl_satoken.world import KINDS, Kind, Object, Ref, Unseen
 from tests.checks.given import world
 
 ROBOT = Kind("Robot", "example.org/v1", "robots", True)
-KINDS_READ = kinds_to_read([*BUILT_IN, Type(ROBOT, "robot")])
+ISSUER = Kind("ClusterIssuer", "cert-manager.io/v1", "clusterissuers", False)
+KINDS_READ = kinds_to_read([*BUILT_IN, Type(ROBOT, "robot"), Type(ISSUER, "clusterissuer")])
 T = Ref("Secret", "shop", "t")
 ACCOUNT = """
 {apiVersion: v1, kind: ServiceAccount, metadata: {name: web, namespace: shop, uid: u1}, MORE}
@@ -210,7 +211,7 @@ def test_the_cleaner_leaves_what_it_cannot_judge() -> None:
 def test_a_template_is_converted_and_notes_what_was_changed() -> None:
     item = workload(metadata={"uid": "u", "resourceVersion": "9", "annotations": {"a": "b"}})
     found = only(stock(account(), item))
-    assert (found.uid, found.resource_version, found.converted) == ("u", "9", ("t",))
+    assert (found.uid, found.resource_version, found.converted) == ("u", "9", (T,))
     after = changed(item, found.changes)
     assert "projected" in after["spec"]["template"]["spec"]["volumes"][0]
     assert remembered(after) == found.changes[:-1]
@@ -334,6 +335,53 @@ def test_image_pull_secrets_of_a_pod_are_no_use_of_a_token() -> None:
     assert not stock(account(), pod).consumers[T]
     more = stock(account(), pod, secrets=[secret(keys=4)])
     assert [one.name for one in more.consumers[T]] == ["p"]
+
+
+# --- what only names it ---------------------------------------------------------------------------
+
+
+def test_what_is_in_no_namespace_may_mean_one_of_any() -> None:
+    issuer = {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "ClusterIssuer",
+        "metadata": {"name": "vault", "uid": "i"},
+        "spec": {"vault": {"auth": {"kubernetes": {"secretRef": {"name": "t", "key": "token"}}}}},
+    }
+    elsewhere = secret(namespace="pay", uid="other")
+    found = stock(account(), issuer, secrets=[secret(), elsewhere, secret("u")])
+    one = only(found)
+    assert [str(ref) for ref in one.secrets] == ["secret/t", "secret/t"]
+    assert {ref.namespace for ref in one.secrets} == {"shop", "pay"}
+    assert str(one.obstacles[0]) == (
+        "named at spec.vault.auth.kubernetes.secretRef: a custom resource names it; change it at "
+        "spec.vault.auth.kubernetes.secretRef"
+    )
+    assert [len(consumers) for consumers in found.consumers.values()] == [1, 1, 0]
+
+
+def test_a_webhook_whose_annotation_names_it() -> None:
+    hook = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {
+            "name": "hook",
+            "uid": "h",
+            "annotations": {"cert-manager.io/inject-ca-from-secret": "shop/t"},
+        },
+    }
+    found = stock(account(), hook, secrets=[secret(), secret(namespace="pay", uid="other")])
+    one = only(found)
+    assert (one.secrets, one.converted) == ((T,), ())
+    assert "its controller may read it" in str(one.obstacles[0])
+
+
+def test_what_may_not_be_looked_at_in_no_namespace_is_said_in_one() -> None:
+    unseen = ("ClusterIssuer", "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
+    (blind,) = stock(account(), unseen=unseen).blind
+    assert (blind.aside, blind.essential) == (True, False)
+    assert blind.what == (
+        "clusterissuers, mutatingwebhookconfigurations, validatingwebhookconfigurations"
+    )
 
 
 # --- size -----------------------------------------------------------------------------------------

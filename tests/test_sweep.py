@@ -33,7 +33,8 @@ from kubectl_satoken.pod_reader import (
     PodReader,
     Type,
 )
-from kubectl_satoken.sweep import ERASE, Progress, lacks_pods, sweep
+from kubectl_satoken.progress import ERASE, Progress
+from kubectl_satoken.sweep import lacks_pods, sweep
 from kubectl_satoken.sweep_world import Shelf, Stock
 from kubectl_satoken.times import seconds
 from kubectl_satoken.world import KINDS, Object, Unseen
@@ -392,6 +393,17 @@ def test_progress_is_a_line_on_a_terminal_that_goes_away() -> None:
         progress.tell({"pods": 1234}, 1)
         progress.tell({"pods": 1235}, 1)
     assert terminal.getvalue() == f"{ERASE}1,234 pods looked at, 1 fault{ERASE}"
+
+
+def test_progress_of_other_things_is_counted_by_type() -> None:
+    terminal = Terminal()
+    with Progress(Env(stderr=terminal, environ={})) as progress:
+        progress.count("ingresses", 1)
+        progress.due = 0.001
+        progress.count("pods", 2000)
+    assert terminal.getvalue() == (
+        f"{ERASE}ingresses: 1 looked at{ERASE}pods: 2,000 looked at{ERASE}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -290,7 +290,8 @@ def swept(
             "--verify and --probe need a target",
             f"{PROG} doctor --verify pod/NAME",
         )
-    from ..sweep import Progress, everything, of_kinds, sweep
+    from ..progress import Progress
+    from ..sweep import everything, of_kinds, sweep
     from ..sweep_world import SweepWorld
 
     world = SweepWorld(api, env, "" if args.all_namespaces else api.namespace)

@@ -9,7 +9,7 @@ from ..errors import ApiError, ExitStatus, Forbidden, UsageError, visible
 from ..flags import add_cluster_flags, add_file_flags, add_output_flag, overrides, scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ..apply import Event, Site
     from ..audit_log import Usage
@@ -218,6 +218,7 @@ class Job:
         self.only: set[str] = set()
         self.log: Usage | None = None
         self.said = False  # of any step what became of it
+        self.chosen: set[Ref] = set()  # the Secrets that were asked for
 
     def fresh(self) -> "ClusterWorld":
         """What can be seen of the cluster, as it is now."""
@@ -338,7 +339,8 @@ class Job:
         if self.args.output == "json":
             return
         subject = event.step.subject
-        where = f" -n {subject.namespace}" if self.args.all_namespaces else ""
+        everywhere = self.args.all_namespaces and subject.namespace
+        where = f" -n {subject.namespace}" if everywhere else ""
         message = f": {event.message}" if event.message else ""
         line = f"{event.step.action} {subject.resource}{where} {event.state}{message}"
         if not self.said:
@@ -349,27 +351,39 @@ class Job:
 
     def ways(self) -> str:
         """How to go on, and how to go back."""
-        return f"to go on: {self.again('--apply')}; to go back: {self.again('--undo')}"
+        return f"to go on: {self.again('--apply')}; to go back: {self.back()}"
 
-    def again(self, flag: str) -> str:
-        """The command that does it, or takes it back."""
+    def back(self) -> str:
+        """The command that takes it back: by names where a label has selected them, since a Secret
+        that is gone has none."""
+        if not self.args.selector:
+            return self.again("--undo")
+        named: dict[str, list[str]] = {}
+        for ref in sorted(self.chosen):
+            named.setdefault(ref.namespace, []).append(f"secret/{ref.name}")
+        return " && ".join(self.again("--undo", *one) for one in named.items())
+
+    def again(self, flag: str, namespace: str = "", targets: "Sequence[str]" = ()) -> str:
+        """The command that does it, or takes it back; for other ``targets`` if there are any."""
         from ..fixes import satoken
 
         args = self.args
-        words = ["migrate", *args.targets]
-        if args.all_namespaces:
+        words = ["migrate", *(targets or args.targets)]
+        if args.all_namespaces and not targets:
             words.append("-A")
-        if args.selector:
+        if args.selector and not targets:
             words += ["-l", args.selector]
-        if flag == "--apply":
-            for name, value in (("stage", STAGE), ("grace", GRACE), ("timeout", TIMEOUT)):
-                if getattr(args, name) != value:
-                    words += [f"--{name}", getattr(args, name)]
-        if args.copies:
+        shared = (("timeout", TIMEOUT),)
+        there = (("stage", STAGE), ("grace", GRACE)) if flag == "--apply" else ()
+        for name, value in (*there, *shared):
+            if getattr(args, name) != value:
+                words += [f"--{name}", getattr(args, name)]
+        if args.copies and flag == "--apply":
             words.append("--copies")
         if args.journal:
             words += ["--journal", args.journal]
-        return satoken(self.world, self.namespace, *words, flag)
+        yes = ["--yes"] if args.yes else []
+        return satoken(self.world, namespace or self.namespace, *words, flag, *yes)
 
     def agreed(self, what: str) -> bool:
         """Whether the person at the terminal wants it. Raises UsageError where there is none."""
@@ -509,7 +523,7 @@ class Job:
 
         kinds, _ = self.kinds()
         for kind in kinds:
-            if kind.kind == "Pod":
+            if kind.kind == "Pod" or not kind.namespaced:
                 continue
             try:
                 for item in self.world.stream(kind, self.namespace, PAGE):
@@ -534,16 +548,26 @@ class Job:
     # --- what is there
 
     def take(self) -> "Inventory":
+        """The inventory of the Secrets that were asked for, with a line of progress."""
+        from ..progress import Progress
+
+        with Progress(self.env) as self.progress:
+            self.api.erase = self.progress.erase
+            try:
+                return self.taken()
+            finally:
+                self.api.erase = ""
+
+    def taken(self) -> "Inventory":
         """The inventory of the Secrets that were asked for."""
         from .. import inventory
         from ..inventory import Blind
         from ..world import Unseen
 
         secrets = list(self.secrets())
+        self.chosen |= {ref_of(one) for one in secrets}
         kinds, failed = self.kinds() if secrets else ([], [])
-        found = inventory.take(
-            secrets, kinds, lambda kind: self.world.stream(kind, self.namespace, PAGE), self.world
-        )
+        found = inventory.take(secrets, kinds, self.read, self.world)
         blind = [Blind(one.what, one.why, essential=False) for one in failed]
         places: dict[Ref, tuple[str, ...]] = {}
         if self.args.copies and secrets:
@@ -555,6 +579,15 @@ class Job:
             except Unseen as unseen:
                 blind.append(Blind(f"copies in {unseen.what}", unseen.why, essential=True))
         return found._replace(blind=(*found.blind, *blind), copies=places)
+
+    def read(self, kind: "Kind") -> "Iterator[Object]":
+        """The objects of a type. Raises Unseen."""
+        from ..consumers import only_names
+
+        items = self.world.stream(kind, self.namespace, PAGE, metadata=only_names(kind))
+        for number, item in enumerate(items, 1):
+            yield item
+            self.progress.count(kind.plural, number)
 
     def secrets(self) -> "Iterator[Object]":
         """The token Secrets that were asked for. Raises SatokenError."""
@@ -585,10 +618,11 @@ class Job:
         if self.args.selector:
             query.append(("labelSelector", self.args.selector))
         try:
-            for page in self.world.pages(KINDS["Secret"], self.namespace, query):
-                for secret in page:
-                    if is_wanted(secret, wanted, accounts):
-                        yield secret
+            pages = self.world.pages(KINDS["Secret"], self.namespace, query)
+            for number, secret in enumerate((one for page in pages for one in page), 1):
+                if is_wanted(secret, wanted, accounts):
+                    yield secret
+                self.progress.count("token Secrets", number)
         except Unseen as unseen:
             raise Forbidden(
                 f"token Secrets could not be looked at: {unseen.why}", self.may_look()

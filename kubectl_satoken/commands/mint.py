@@ -202,6 +202,8 @@ def check_usage(args: argparse.Namespace) -> int | None:
             f"--revocable cannot be used with -o {CREDENTIAL}: each call would make a Secret",
             "--renew --revocable makes one for all calls",
         )
+    if args.revocable and args.output == "claims":
+        raise UsageError("--revocable cannot be used with -o claims: nobody would have the token")
     if args.renew or args.merge is not None:
         flag = "--renew" if args.renew else "--merge"
         if args.output not in (None, "kubeconfig"):
@@ -210,6 +212,8 @@ def check_usage(args: argparse.Namespace) -> int | None:
         raise UsageError("--merge and --out cannot be used together")
     if args.merge == "" or args.out == "":
         raise UsageError("the name of the file is empty")
+    if args.out == "-":
+        raise UsageError("--out needs a file; without it the token goes to stdout")
     if args.allow_open_folder and args.out is None:
         raise UsageError("--allow-open-folder is for --out")
     return seconds
@@ -333,6 +337,7 @@ class Job:
     def of_object(self, word: str, name: str, seconds: int | None) -> "Ask":
         """The token of a pod. Raises UsageError for others, with the account of a workload."""
         from ..discovery import find
+        from ..fixes import satoken
         from ..mounts import account_of
         from ..pod_tokens import choose
         from ..targets import fetch, parse
@@ -342,8 +347,14 @@ class Job:
         item = fetch(one, self.namespace, self.world)
         if one.kind != "Pod":
             pod = template_pod(item)
-            runs = f"it runs as serviceaccount {account_of(pod)}: mint that" if pod else ""
+            runs = ""
+            if pod:
+                own = account_of(pod)
+                command = satoken(self.world, self.namespace, "mint", own)
+                runs = f"it runs as serviceaccount {own}: {command}"
             raise UsageError(f"{word}/{name} is neither a service account nor a pod", runs)
+        words = ("mint", account_of(item), "--bound-to", f"pod/{name}")
+        other = satoken(self.world, self.namespace, *words)
         given = {
             "--duration": seconds,
             "--bound-to": self.args.bound_to,
@@ -354,10 +365,9 @@ class Job:
             if value:
                 raise UsageError(
                     f"{flag} cannot be used with pod/{name}: the pod says all of it",
-                    f"for another token of its account: mint {account_of(item)} "
-                    f"--bound-to pod/{name}",
+                    f"for another token of its account: {other}",
                 )
-        asked, notes = choose(item, tuple(self.args.audiences), self.args.volume or "")
+        asked, notes = choose(item, tuple(self.args.audiences), self.args.volume or "", other)
         for text in notes:
             self.note(text)
         return asked
@@ -374,6 +384,7 @@ class Job:
             )
         if self.args.bound_to is None:
             return None
+        from ..fixes import satoken
         from ..kinds import builtin_kind
         from ..mounts import account_of
         from ..targets import fetch, parse, unknown_kind
@@ -395,7 +406,7 @@ class Job:
         if one.kind == "Pod" and account_of(item) != account:
             raise UsageError(
                 f"pod/{one.name} runs as serviceaccount {account_of(item)}, not {account}",
-                f"mint {account_of(item)} --bound-to {text}",
+                satoken(self.world, self.namespace, "mint", account_of(item), "--bound-to", text),
             )
         if item["metadata"].get("deletionTimestamp"):
             self.note(f"{text} is being deleted, and the token ends with it")
@@ -527,7 +538,8 @@ class Job:
                 f"the API server does not take the token that it made{why}",
                 f"by {verdict['by']}; kubectl satoken explain knows the messages",
             )
-        self.note(f"verified by {verdict['by']}: {verdict['user'] or 'it is taken'}")
+        whom = f" for {', '.join(asked.audiences)}" if asked.audiences and own else ""
+        self.note(f"verified by {verdict['by']}{whom}: {verdict['user'] or 'it is taken'}")
 
     # --- what ends it
 

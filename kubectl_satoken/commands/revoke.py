@@ -19,11 +19,14 @@ from ..errors import (
     Unauthorized,
     Unreachable,
     UsageError,
+    one_line,
     visible,
 )
 from ..flags import add_cluster_flags, add_color_flag, add_output_flag, overrides, scope
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..cluster import Api
     from ..consumers import Found
     from ..kubeconfig import Target
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from ..revoke import Plan, Wish
     from ..token import Claims
     from ..token_source import Given
-    from ..world import Object, Ref, Sealed
+    from ..world import Kind, Object, Ref, Sealed
 
 HELP = "End a token: say what stops working, then delete or mark what it hangs on"
 
@@ -45,6 +48,10 @@ service account, which is then deleted and made again.
 Without --yes nothing is changed: what would be done is printed, with all that
 uses the token. A token is read from stdin or a file, never from the command
 line.
+
+With --yes the API server is asked about the token until it refuses it. For a
+pod, a handle or an account a token is made for that, which ends with the
+others; who may not make one is told that nothing was seen.
 """
 
 EPILOG = f"""\
@@ -202,6 +209,8 @@ class Job:
         self.claims: Claims | None = given.claims if given else None
         self.source = given.source if given else ""
         self.opaque = given.opaque if given else ""
+        self.made = False  # whether the token is one that was made to see others end
+        self.unseen = ""  # why it is not seen whether the token is refused
         self.notes: list[str] = list(given.notes) if given else []
         self.world = self.look()
 
@@ -215,7 +224,7 @@ class Job:
 
     def run(self) -> int:
         """Prints the plan, or does it and says what came of it."""
-        from ..revoke import ALREADY, IMPOSSIBLE, PLANNED
+        from ..revoke import ALREADY, DELETE, IMPOSSIBLE, PLANNED, RECREATE
 
         if self.args.yes and self.asked.kind == "Secret":
             self.take_token()
@@ -231,6 +240,8 @@ class Job:
             said = f"the API server refuses it already{why}"
             plan = plan._replace(outcome=ALREADY, message=said, action="", further=())
         if plan.outcome == PLANNED and self.args.yes:
+            if before is None and plan.action in (DELETE, RECREATE):
+                plan, before = self.take_witness(plan)
             started = time.monotonic()
             # first of all, since a token that leaked may be in use; what uses it is the same after
             self.act(plan)
@@ -279,9 +290,29 @@ class Job:
             if secret is None or not is_token_type(secret):
                 return
             given = from_secret(self.api, self.asked.name)
-        except (SatokenError, Unseen):
-            return  # then it is not verified, and that is said
+        except (SatokenError, Unseen) as error:
+            self.unseen = f"the token could not be read: {visible(str(error))}"
+            return
         self.token, self.claims = given.token, given.claims
+
+    def take_witness(self, plan: "Plan") -> "tuple[Plan, Seen | None]":
+        """Makes a token that ends with the others, and asks about it; without, notes why."""
+        from .. import witness
+
+        try:
+            made = witness.make(self.api, plan)
+        except SatokenError as error:
+            self.unseen = witness.why_not(error)
+            return plan, None
+        self.token, self.claims, self.made = made.token, made.claims, True
+        before = self.judge()
+        if before is None:
+            return plan, None
+        if not before.taken:
+            why = f": {before.error}" if before.error else ""
+            self.unseen = f"a token made for that was refused from the start{why}"
+            return plan, None
+        return plan._replace(facts=(*plan.facts, made.fact)), before
 
     def judge(self) -> "Seen | None":
         """The API server's verdict on the token, if it is at hand and can be asked about.
@@ -304,12 +335,16 @@ class Job:
             verdict = review(self.api, self.token)
             if verdict["by"] != "TokenReview":
                 if not verdict["authenticated"] and whom and payload.get("iss") not in whom:
-                    return None  # for others, perhaps: that only a TokenReview tells
+                    # for others, perhaps
+                    self.unseen = "it is not for the API server: that takes create tokenreviews"
+                    return None
             elif not verdict["authenticated"] and "audiences" in verdict["error"]:
                 verdict = by_token_review(self.api, self.token, whom)
-        except ApiError:
+        except ApiError as error:
+            self.unseen = f"the API server could not be asked: {one_line(error.message)}"
             return None
-        return Seen(verdict["by"], bool(verdict["authenticated"]), str(verdict["error"]))
+        taken, why = bool(verdict["authenticated"]), str(verdict["error"])
+        return Seen(verdict["by"], taken, why, made=self.made)
 
     def plan(self, before: "Seen | None") -> "Plan":
         """What is to be done. Raises SatokenError."""
@@ -384,7 +419,7 @@ class Job:
 
     def consumers(self, plan: "Plan") -> "Found":
         """Who loses the token."""
-        from ..consumers import Found, find, kinds_to_read
+        from ..consumers import Found, find, kinds_to_read, only_names
         from ..discovery import fetch, types
         from ..world import Unseen
 
@@ -403,9 +438,11 @@ class Job:
             kinds = kinds_to_read(one for one in BUILT_IN if one.kind.kind in WITH_TEMPLATE)
             failed = [Unseen("custom resources", error.message)]
         namespace = plan.wanted[0].namespace
-        found = find(
-            plan.wanted, kinds, lambda kind: self.world.stream(kind, namespace, PAGE), self.world
-        )
+
+        def read(kind: "Kind") -> "Iterator[Object]":
+            return self.world.stream(kind, namespace, PAGE, metadata=only_names(kind))
+
+        found = find(plan.wanted, kinds, read, self.world)
         return found._replace(unseen=[*found.unseen, *failed])
 
     def losers(self, plan: "Plan") -> "Found":
@@ -564,19 +601,23 @@ class Job:
         from ..revocation import REVOKED, TAKEN, UNVERIFIED
         from ..revoke import ALREADY
 
+        what = "it"
+        if self.made:
+            from .. import witness
+
+            what = witness.words(plan)
         if self.token is None or before is None:
             said = self.unverified(plan, started)
             self.show(self.result(plan, found, None, UNVERIFIED, said))
             return ExitStatus.OK
         seen = self.wait(plan, started)
         if seen is None:
-            said = f"{done(plan)}; the API server could not be asked about the token afterwards"
+            said = f"{done(plan)}; whether {what} is refused was not seen ({self.unseen})"
             self.show(self.result(plan, found, None, UNVERIFIED, said))
             return ExitStatus.OK
         if seen.taken:
             said = (
-                f"{done(plan)}, and the API server still takes the token "
-                f"{seen.after or 0:.0f}s later"
+                f"{done(plan)}, and the API server still takes {what} {seen.after or 0:.0f}s later"
             )
             if (seen.after or 0) > plan.within:
                 self.notes.append(
@@ -585,7 +626,7 @@ class Job:
                 )
             self.show(self.result(plan, found, seen, TAKEN, said))
             return ExitStatus.FINDINGS
-        said = f"{done(plan)}, and the API server refuses it {seen.after or 0:.0f}s later"
+        said = f"{done(plan)}, and the API server refuses {what} {seen.after or 0:.0f}s later"
         outcome = ALREADY if plan.outcome == ALREADY else REVOKED
         self.show(self.result(plan, found, seen, outcome, said))
         return ExitStatus.OK
@@ -604,25 +645,34 @@ class Job:
                 return seen and seen._replace(after=after)
             if not told and after > 1.5 * POLL:
                 told = True
+                what = "the token"
+                if self.made:
+                    from .. import witness
+
+                    what = witness.words(plan, named=True)
                 self.env.stderr.write(
-                    f"waiting until the API server refuses the token (up to {patience:.0f} s)\n"
+                    f"waiting until the API server refuses {what} (up to {patience:.0f} s)\n"
                 )
             time.sleep(min(POLL, max(0.05, patience - after)))
 
     def unverified(self, plan: "Plan", started: float) -> str:
-        """What can be said without a token."""
+        """What can be said where the API server could not be asked about a token."""
         from ..revoke import CACHE, DELETE, LEEWAY, RECREATE, RESTORE
 
-        why = "not verified, for that takes a token"
-        if self.token is not None:
-            why = "not verified, for the API server could not be asked about it"
-        if plan.action == RECREATE:
-            return f"the account was made anew; its tokens are refused within {CACHE} s ({why})"
         if plan.action == RESTORE:
-            return "the account is there again, made anew"
-        if plan.action == DELETE and not self.gone(plan, started):
-            return f"{done(plan)}, and it is not gone yet; its tokens end {LEEWAY} s after its time"
-        return f"{done(plan)}; it is refused within {CACHE} s ({why})"
+            return (
+                "the account is there again, made anew; its tokens ended when the old one was "
+                "deleted (not verified by a review, for none is left)"
+            )
+        why = f"(not verified by a review: {self.unseen})"
+        if plan.action == RECREATE:
+            return f"{done(plan)}; its old tokens are refused within {CACHE} s {why}"
+        if plan.action != DELETE:
+            return f"{done(plan)}; it is refused within {CACHE} s {why}"
+        if self.gone(plan, started):
+            return f"{done(plan)}; what was bound to it is refused within {CACHE} s {why}"
+        ends = f"what is bound to it ends {LEEWAY} s after its time"
+        return f"{done(plan)}, and it is not gone yet; {ends} {why}"
 
     def gone(self, plan: "Plan", started: float) -> bool:
         """Whether what was deleted is gone; waits for that."""
@@ -737,9 +787,11 @@ class Job:
 
 def done(plan: "Plan") -> str:
     """What was done, in words."""
-    from ..revoke import DELETE, INVALIDATE
+    from ..revoke import DELETE, INVALIDATE, RECREATE
 
     item = plan.object
+    if plan.action == RECREATE:
+        return "the account was made anew"
     if item is None or plan.action not in (DELETE, INVALIDATE):
         return plan.message
     name = f"{item['kind'].lower()}/{item['metadata']['name']}"

@@ -26,6 +26,8 @@ JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJlc2lnbmF0dXJl"
         ("web --bound-to=pod/x --revocable", "--bound-to and --revocable cannot be used together"),
         ("web --purpose=x", "--purpose is for --revocable"),
         ("web --revocable -o exec-credential", "--revocable cannot be used with -o exec-credent"),
+        ("web --revocable -o claims", "--revocable cannot be used with -o claims: nobody would"),
+        ("web --out=-", "--out needs a file; without it the token goes to stdout"),
         ("web --renew -o token", "--renew makes a kubeconfig, not -o token"),
         ("web --merge --out=x", "--merge and --out cannot be used together"),
         ("web --allow-open-folder", "--allow-open-folder is for --out"),

@@ -5,6 +5,7 @@ be held back is held back beside what is not.
 """
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -746,6 +747,113 @@ def test_all_namespaces_at_once(cluster: Cluster, stage: Stage, tmp_path: Path) 
             assert uses(one.get("deployment/web"), "web-token")
     finally:
         other.close()
+
+
+def test_who_waits_at_a_terminal_sees_how_far_it_has_come(stage: Stage) -> None:
+    set_out(stage, template(mounting("web-token")).replace("replicas: 1", "replicas: 0"))
+    ours, theirs = os.openpty()
+    with open(ours, "rb", buffering=0) as terminal:
+        done = subprocess.run(
+            ["kubectl", "satoken", "migrate", "-A"],
+            env={**stage.environ, "TERM": "xterm"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            text=True,
+        )
+        os.close(theirs)
+        said = terminal.read(4096).decode()
+    assert re.match(r"\r\x1b\[Ktoken Secrets: 1 looked at", said)
+    assert said.endswith("\r\x1b[K"), "and nothing of it is left"
+    assert "deployment/web" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert migrate(stage).stderr == ""
+
+
+ISSUERS = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: issuers.GROUP, annotations: {cert-manager.io/inject-ca-from-secret: NS/hooked}}
+spec:
+  group: GROUP
+  scope: Cluster
+  names: {plural: issuers, singular: issuer, kind: Issuer}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+"""
+HOOKS = "---".join(
+    f"""
+apiVersion: admissionregistration.k8s.io/v1
+kind: {kind}WebhookConfiguration
+metadata: {{name: NS, annotations: {{cert-manager.io/inject-ca-from-secret: NS/hooked}}}}
+"""
+    for kind in ("Mutating", "Validating")
+)
+ISSUER = """
+apiVersion: GROUP/v1
+kind: Issuer
+metadata: {name: NS}
+spec: {vault: {auth: {kubernetes: {secretRef: {name: issuing, key: token}}}}}
+"""
+
+
+def test_what_is_in_no_namespace_may_name_a_secret(cluster: Cluster, stage: Stage) -> None:
+    """Webhooks by an annotation, custom resources by a field; for others it is said."""
+    set_out(stage, secrets=("hooked", "issuing", "free"))
+    group = f"{stage.namespace}.example.org"
+
+    def filled(text: str) -> str:
+        return text.replace("GROUP", group).replace("NS", stage.namespace)
+
+    create(stage, filled(f"{ISSUERS}---{HOOKS}"))
+    try:
+        stage.until(f"kubectl get issuers.{group}")
+        create(stage, filled(ISSUER))
+        plan = json.loads(migrate(stage, "-o", "json").stdout)
+        users = {
+            name: sorted((one["kind"], one["name"]) for one in about(plan, name)["usedBy"])
+            for name in ("hooked", "issuing", "free")
+        }
+        assert users == {
+            "hooked": [
+                ("CustomResourceDefinition", f"issuers.{group}"),
+                ("MutatingWebhookConfiguration", stage.namespace),
+                ("ValidatingWebhookConfiguration", stage.namespace),
+            ],
+            "issuing": [("Issuer", stage.namespace)],
+            "free": [],
+        }
+        done = apply(stage)
+        assert done.returncode == 1, done.stderr
+        assert [is_there(stage, name) for name in users] == [True, True, False]
+        said = " ".join(done.stdout.split())
+        assert f"issuer.{group}/{stage.namespace}: named at spec.vault.auth.kubernetes" in said
+        everywhere = migrate(stage, "-A").stdout
+        assert "-n \n" not in everywhere
+        # who sees only the namespace is told, and not held up
+        create(stage, secret_of("another"))
+        stage.until("kubectl -n $NS get secret another -o yaml | grep -q token:")
+        user = f"edit-{stage.namespace}"
+        for line in (
+            "role look --verb=get,list --resource='*.*'",
+            f"rolebinding look --role=look --user={user}",
+            f"rolebinding edit --clusterrole=edit --user={user}",
+        ):
+            stage.shell(f"kubectl -n $NS create {line}")
+        stage.environ["KUBECONFIG"] = str(cluster.user(user))
+        narrow = apply(stage, "secret/another")
+        _, _, unseen = narrow.stdout.partition("not seen")
+        assert unseen.startswith("  apiservices, customresourcedefinitions, issuers")
+        assert narrow.returncode == 0, narrow.stdout + narrow.stderr
+        stage.environ["KUBECONFIG"] = str(cluster.kubeconfig)
+        assert not is_there(stage, "another")
+    finally:
+        stage.environ["KUBECONFIG"] = str(cluster.kubeconfig)
+        kinds = "validatingwebhookconfiguration,mutatingwebhookconfiguration"
+        stage.shell(f"kubectl delete {kinds} $NS; kubectl delete crd issuers.{group}")
 
 
 def test_the_audit_log_names_who_is_outside(stage: Stage) -> None:

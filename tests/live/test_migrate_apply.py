@@ -197,7 +197,7 @@ def test_a_rollout_that_does_not_get_ready_is_taken_back(stage: Stage, kind: str
         assert "projected" in str(found["deployments/good"]) or not legacy(
             {"spec": found["deployments/good"]["spec"]["template"]["spec"]}
         )
-        stage.shell(f"{hint(done, 'back')} --yes")
+        stage.shell(hint(done, "back"))
         assert state(stage) == before
     assert watch.asked["legacy"]
 
@@ -244,8 +244,8 @@ def test_who_does_not_want_to_wait_any_longer(stage: Stage) -> None:
         _, stderr = run.communicate(timeout=30)
         assert run.returncode == 130, stderr
         done = subprocess.CompletedProcess([], 130, "", stderr)
-        assert hint(done, "on").endswith(f"--grace 0s --apply -n {stage.namespace}")
-        stage.shell(f"{hint(done, 'back')} --yes")
+        assert hint(done, "on").endswith(f"--grace 0s --apply --yes -n {stage.namespace}")
+        stage.shell(hint(done, "back"))
         assert state(stage) == before
 
 
@@ -395,11 +395,36 @@ def test_a_refusal_in_the_middle_stops_and_both_ways_lead_on(
             done = run_through(server, stage, "sa/web", *APPLY)
             assert done.returncode == 3, (number, done.stdout, done.stderr)
             assert "a policy says no" in done.stderr
-            stage.shell(f"{hint(done, 'back')} --yes")
+            stage.shell(hint(done, "back"))
             assert state(stage) == before, number
         server.at = {len(server.writes) + 3: "refuse"}
         done = run_through(server, stage, "sa/web", *APPLY)
-        stage.shell(f"{hint(done, 'on')} --yes")
+        stage.shell(hint(done, "on"))
+        assert "secrets/web-token" not in state(stage)
+
+
+def test_what_a_label_has_selected_goes_back_by_its_names(cluster: Cluster, stage: Stage) -> None:
+    """A Secret that is gone has no label any more, so -l does not go with --undo."""
+    set_out(stage, secret(), workload())
+    stage.shell("kubectl -n $NS label secret web-token town=$NS")
+    everywhere = ("-A", "-l", f"town={stage.namespace}")
+    with gate(cluster) as server, pods_run(stage, steady=("web",)):
+        rolled_out(stage, "deployment/web")
+        before = state(stage)
+        through = server.kubeconfig(Path(stage.environ["WORK"]) / "gate", stage.namespace)
+        stage.environ["KUBECONFIG"] = str(through)
+        for words in (everywhere[1:], everywhere):
+            server.at = {len(server.writes) + 2: "refuse"}
+            done = run_through(server, stage, *words, *APPLY, "--timeout", "9m")
+            assert done.returncode == 3, (done.stdout, done.stderr)
+            back = hint(done, "back")
+            assert back == (
+                "kubectl satoken migrate secret/web-token --timeout 9m --undo --yes "
+                f"-n {stage.namespace}"
+            )
+            stage.shell(back)
+            assert state(stage) == before
+        stage.shell(hint(done, "on"))
         assert "secrets/web-token" not in state(stage)
 
 
@@ -557,6 +582,34 @@ def test_back_without_a_journal(stage: Stage) -> None:
             assert state(stage) == before, stages
             journal(stage).unlink()
             rolled_out(stage, "deployment/web")
+
+
+TAKEN = {
+    "no token Secret": "generic web-token --from-literal=token=x",
+    "an empty one": "generic web-token",
+    "of another account": "",
+}
+
+
+@pytest.mark.parametrize("what", TAKEN)
+def test_a_name_that_somebody_has_given_to_another_secret(stage: Stage, what: str) -> None:
+    """No workload gets it in the place of its own."""
+    set_out(stage, secret(), workload(replicas=0))
+    before = state(stage)
+    migrate(stage, "sa/web", *APPLY)
+    after = state(stage)
+    if TAKEN[what]:
+        stage.shell(f"kubectl -n $NS create secret {TAKEN[what]}")
+    else:
+        text = secret().replace("service-account.name: web", "service-account.name: default")
+        stage.kubectl("-n", stage.namespace, "create", "-f", "-", stdin=text)
+    done = migrate(stage, "sa/web", *UNDO, status=3)
+    other = "no token Secret" if TAKEN[what] else "a token of serviceaccount default"
+    assert f"somebody has made another secret/web-token since, which is {other}" in done.stderr
+    assert state(stage)["deployments/web"] == after["deployments/web"]
+    stage.shell("kubectl -n $NS delete secret web-token")
+    stage.shell(hint(done, "back"))
+    assert state(stage) == before
 
 
 def test_a_workload_that_is_gone_needs_nothing_back(stage: Stage) -> None:

@@ -175,11 +175,28 @@ def test_a_write_that_is_not_answered_well_is_looked_after(
         assert not at.gate.at
         assert state(at.stage) == known.after
         so_far = len(at.gate.writes)
-        at.gate.at = {so_far + 1 + turn: what for turn in turns(what, known.back - 1)}
-        if what == "cut":
-            at.gate.at[so_far + 1] = what  # a Secret is made: that has no conflict
+        # the first makes a Secret again, which meets a conflict where a quota is just counted
+        at.gate.at = {so_far + turn: what for turn in turns(what, known.back)}
         run(at, *BACK)
         assert not at.gate.at
+        assert at.gate.writes[so_far].method == "POST"
+        assert state(at.stage) == at.before
+
+
+def test_a_secret_that_somebody_else_makes_again_at_the_same_time(
+    cluster: Cluster, known: Known, tmp_path: Path
+) -> None:
+    """It is that one then: no second is made, and it is waited for as for one of ours."""
+    with place(cluster, tmp_path / "w") as at:
+        run(at, *FORWARD)
+        assert state(at.stage) == known.after
+        so_far = len(at.gate.writes)
+        at.gate.at = {so_far + 1: "taken"}
+        said = run(at, *BACK)
+        assert not at.gate.at
+        methods = [write.method for write in at.gate.writes[so_far:]]
+        assert methods == ["POST"] + ["PATCH"] * (known.back - 1)
+        assert "delete secret/web-token taken back: made anew" in " ".join(said.split())
         assert state(at.stage) == at.before
 
 

@@ -243,9 +243,10 @@ def test_bound_to_an_object_as_it_is_now(desk: Desk) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "error: pod/web-0 runs as serviceaccount web, not other\n"
-        "hint: mint web --bound-to pod/web-0\n"
+        f"hint: kubectl satoken mint web --bound-to pod/web-0 -n {desk.namespace}\n"
     )
     assert desk.requests() == before
+    assert JWT.fullmatch(desk.shell(done.stderr.partition("hint: ")[2]).stdout)
 
 
 def test_who_may_not_look_binds_by_name(desk: Desk) -> None:
@@ -301,6 +302,11 @@ def test_a_pod_on_no_node_has_none(desk: Desk) -> None:
     done = desk.mint("pod/web-0", check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: pod/web-0 is on no node yet")
+    _, _, command = done.stderr.partition("hint: for a token of its account: ")
+    assert JWT.fullmatch(desk.shell(command).stdout)
+    done = desk.mint("pod/web-0", "--duration=1h", check=False)
+    _, _, command = done.stderr.partition("hint: for another token of its account: ")
+    assert JWT.fullmatch(desk.shell(command).stdout)
 
 
 def test_a_workload_is_told_its_account(desk: Desk) -> None:
@@ -308,7 +314,8 @@ def test_a_workload_is_told_its_account(desk: Desk) -> None:
     desk.kubectl("set", "serviceaccount", "deployment", "shop", "web")
     done = desk.mint("deploy/shop", check=False)
     assert done.returncode == 2
-    assert "it runs as serviceaccount web: mint that" in done.stderr
+    _, _, command = done.stderr.partition("hint: it runs as serviceaccount web: ")
+    assert JWT.fullmatch(desk.shell(command).stdout)
 
 
 # --- each form, used by a client ------------------------------------------------------------------
@@ -591,7 +598,7 @@ def test_verify_asks_the_api_server(desk: Desk) -> None:
     done = desk.mint("web", "--verify")
     assert done.stderr == f"note: verified by TokenReview: {desk.user}\n"
     done = desk.mint("web", "--verify", "--audience", "vault")
-    assert done.stderr.endswith(f"note: verified by TokenReview: {desk.user}\n")
+    assert done.stderr.endswith(f"note: verified by TokenReview for vault: {desk.user}\n")
     role = ["--verb=create", "--resource=serviceaccounts/token"]
     desk.kubectl("create", "role", "mint", *role)
     desk.kubectl("create", "rolebinding", "mint", "--role=mint", "--user=jane")

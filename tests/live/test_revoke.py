@@ -307,9 +307,11 @@ def test_the_tokens_of_a_pod_by_its_name(office: Office) -> None:
     dry = office.revoke(pod)
     assert office.state() == before
     assert "deployment/shop makes another, with a token of its own" in flat(dry.stdout)
+    assert f"by deleting {pod}, which they are bound to" in flat(dry.stdout)
     done = office.revoke(pod, "--yes")
-    assert "not verified, for that takes a token" in flat(done.stdout)
-    office.until(lambda: not office.taken(token), 12)
+    assert f"{pod} was deleted, and the API server refuses a token bound to it" in flat(done.stdout)
+    assert f"was made for this, bound to {pod}" in flat(done.stdout)
+    assert not office.taken(token)
     office.until(lambda: office.kubectl("get", "pods", "-o", "name").count("pod/") == 1)
     assert office.kubectl("get", "pods", "-o", "name").strip() != pod
     office.revoke(pod, "--yes", status=3)
@@ -324,8 +326,9 @@ def test_a_token_that_is_bound_to_a_secret(office: Office) -> None:
     token = office.mint("web", "--bound-to", "secret/lock").stdout
     assert office.taken(token)
     assert "written nowhere" in flat(office.revoke("secret/lock").stdout)
-    office.revoke("secret/lock", "--yes")
-    office.until(lambda: not office.taken(token), 12)
+    found = office.revocation("secret/lock", "--yes")
+    assert (found["outcome"], found["review"]["made"]) == ("revoked", True)
+    assert not office.taken(token)
 
 
 def test_a_secret_that_holds_something_is_not_lost_by_the_way(office: Office) -> None:
@@ -349,8 +352,9 @@ def test_a_handle_by_its_name(office: Office) -> None:
     dry = office.revoke(handle["name"])
     assert office.state() == before
     assert "for nightly build; expires in 59m" in flat(dry.stdout)
-    office.revoke(handle["name"], "--yes")
-    office.until(lambda: not office.taken(token), 12)
+    done = office.revoke(handle["name"], "--yes")
+    assert "was deleted, and the API server refuses a token bound to it" in flat(done.stdout)
+    assert not office.taken(token)
     assert office.mint("--list").stdout == ""
     done = office.revoke(handle["name"], "--yes", status=3)
     assert done.stderr == (
@@ -377,9 +381,10 @@ def test_a_renewing_kubeconfig_ends_with_its_handle(office: Office) -> None:
     (office.folder / "ci").write_text(office.mint("web", "--renew", "--revocable").stdout)
     assert office.whoami("--kubeconfig", "ci") == office.user
     (handle,) = json.loads(office.mint("--list", "-o", "json").stdout)["items"]
-    assert "renewed while the handle is there" in flat(office.revoke(handle["name"]).stdout)
+    dry = office.revoke(handle["name"]).stdout
+    assert "renewed while the handle is there" in flat(dry)
+    assert f"kubectl satoken mint web --renew --revocable -n {office.namespace}" in dry
     office.revoke(handle["name"], "--yes")
-    time.sleep(11)
     assert office.run("kubectl", "--kubeconfig", "ci", "auth", "whoami", check=False).returncode
 
 
@@ -613,8 +618,8 @@ def test_all_tokens_of_an_account(office: Office) -> None:
     gone = ("secret/ci-token", "secret/by-hand")
     office.until(lambda: not {*gone} & {*office.kubectl("get", "secrets", "-o", "name").split()})
     assert "get 401 Unauthorized, until they are made anew" in text
-    for token in tokens:
-        office.until(lambda token=token: not office.taken(token), 12)  # type: ignore[misc]
+    assert "the API server refuses a token of the old account" in text
+    assert not any(map(office.taken, tokens))
     after = json.loads(office.kubectl("get", "sa", "ci", "-o", "json"))
     assert after["metadata"]["uid"] != before["metadata"]["uid"]
     for field in ("labels", "annotations"):
@@ -664,7 +669,7 @@ def test_the_account_that_a_controller_makes_again_by_itself(office: Office) -> 
         assert after["metadata"]["labels"] == {"team": "build"}
         assert after["automountServiceAccountToken"] is False
         assert after["imagePullSecrets"] == [{"name": "registry"}]
-    office.until(lambda: not office.taken(token), 12)
+    assert not office.taken(token)
 
 
 def test_an_account_that_is_held_back_is_left_alone(office: Office) -> None:
@@ -676,6 +681,126 @@ def test_an_account_that_is_held_back_is_left_alone(office: Office) -> None:
         assert office.state() == before
     finally:
         office.kubectl("patch", "sa", "web", "-p", '{"metadata":{"finalizers":null}}')
+
+
+# --- what is seen by a token that is made for it ---
+
+
+def test_nothing_is_made_before_it_is_done(office: Office) -> None:
+    """A dry run asks for no token, and what does it for one."""
+    office.kubectl("apply", "-f", "-", stdin=POD)
+    office.kubectl("create", "secret", "generic", "lock")
+    for word in ("pod/web-0", "secret/lock", "sa/web"):
+        office.revoke(word)
+        office.revoke(word, "-o", "json")
+    time.sleep(1)
+    assert office.requests() == 0, "of the audit log"
+    for number, word in enumerate(("pod/web-0", "secret/lock", "sa/web"), 1):
+        done = office.revoke(word, "--yes", "-v=6")
+        assert "/token 201 Created" in done.stderr
+        office.until(lambda number=number: office.requests() == number, 5)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "word", ["pod/web-0", "secret/lock", "sa/web", "handle", "a token for others"]
+)
+def test_it_is_seen_with_the_roles_of_an_editor(
+    word: str, office: Office, users: dict[str, str]
+) -> None:
+    """He may make no TokenReview: the token asks who it is, itself, until it is refused."""
+    environ = {"KUBECONFIG": users["edit"]}
+    office.kubectl("apply", "-f", "-", stdin=POD)
+    office.kubectl("create", "secret", "generic", "lock")
+    stdin = None
+    if word == "handle":
+        office.mint("web", "--revocable")
+        (handle,) = json.loads(office.mint("--list", "-o", "json").stdout)["items"]
+        word = handle["name"]
+    elif word == "a token for others":
+        word = "-"
+        stdin = office.mint("web", "--bound-to", "pod/web-0", "--audience", "vault").stdout
+    words = (word, "-n", office.namespace, "--yes", "-o", "json")
+    done = office.revoke(*words, stdin=stdin, **environ)
+    found = json.loads(done.stdout)
+    assert found["outcome"] == "revoked"
+    review = found["review"]
+    assert (review["by"], review["taken"], review["made"]) == ("SelfSubjectReview", False, True)
+    assert review["afterSeconds"] < 16
+
+
+@pytest.mark.parametrize("word", ["pod/web-0", "secret/lock", "sa/web"])
+def test_who_may_make_no_token_is_told_that_nothing_was_seen(word: str, office: Office) -> None:
+    user = f"jane-{uuid.uuid4().hex[:6]}"
+    environ = {"KUBECONFIG": str(office.cluster.user(user))}
+    what = ("--resource=pods,secrets,serviceaccounts", "--verb=get,list,create,delete")
+    office.kubectl("create", "role", user, *what)
+    office.kubectl("create", "rolebinding", user, f"--role={user}", f"--user={user}")
+    office.kubectl("apply", "-f", "-", stdin=POD)
+    office.kubectl("create", "secret", "generic", "lock")
+    began = time.monotonic()
+    done = office.revoke(word, "-n", office.namespace, "--yes", "-o", "json", **environ)
+    assert time.monotonic() - began < 8, "there is nothing to wait for but that it is gone"
+    found = json.loads(done.stdout)
+    assert (found["outcome"], found["review"]) == ("unverified", None)
+    assert found["message"].endswith(
+        "(not verified by a review: you may not create serviceaccounts/token)"
+    )
+
+
+def test_a_policy_that_lets_nobody_have_a_token(office: Office) -> None:
+    """Then what is to be ended is ended all the same."""
+
+    def meanwhile(request: faults.Request) -> faults.Reply | None:
+        if is_write(request, "POST", "/serviceaccounts/web/token"):
+            said = 'admission webhook "no.example.org" denied the request: eyJabcdef.eyJabcdef.x'
+            return faults.Reply(403, faults.status(403, "Forbidden", said))
+        return None
+
+    office.kubectl("apply", "-f", "-", stdin=POD)
+    with relay(office, meanwhile) as environ:
+        done = office.revoke("pod/web-0", "--yes", **environ)
+    said = 'no token could be made for that: admission webhook "no.example.org" denied the request'
+    assert f"(not verified by a review: {said}" in flat(done.stdout)
+    assert office.kubectl("get", "pods", "-o", "name") == ""
+
+
+@pytest.mark.parametrize("answer", ["refused", "no answer"])
+def test_a_token_that_tells_nothing(answer: str, office: Office) -> None:
+    """One that is refused from the start, or that cannot be asked about, is no witness."""
+
+    def meanwhile(request: faults.Request) -> faults.Reply | None:
+        if is_write(request, "POST", "/tokenreviews"):
+            if answer == "no answer":
+                return faults.Reply(404, faults.status(404, "NotFound", "not served"))
+            status = {"authenticated": False, "error": "no key for it"}
+            return faults.Reply(201, json.dumps({"status": status}).encode())
+        return None
+
+    with relay(office, meanwhile) as environ:
+        done = office.revoke("sa/web", "--yes", **environ)
+    why = {
+        "refused": "a token made for that was refused from the start: no key for it",
+        "no answer": "the API server could not be asked: ",
+    }[answer]
+    said = f"its old tokens are refused within 10 s (not verified by a review: {why}"
+    assert said in flat(done.stdout)
+    assert "checked" not in done.stdout
+
+
+def test_tokens_that_are_taken_all_the_same(office: Office) -> None:
+    """As of an API server that does not look up what they are bound to."""
+
+    def meanwhile(request: faults.Request) -> faults.Reply | None:
+        if is_write(request, "POST", "/tokenreviews"):
+            return faults.Reply(201, json.dumps({"status": {"authenticated": True}}).encode())
+        return None
+
+    office.kubectl("apply", "-f", "-", stdin=POD)
+    with relay(office, meanwhile) as environ:
+        done = office.revoke("pod/web-0", "--yes", "--timeout=2s", status=1, **environ)
+    assert done.stdout.startswith("not revoked yet: the tokens of pod/web-0: ")
+    assert "the API server still takes a token bound to it 2s later" in flat(done.stdout)
+    assert "to keep what it is" not in done.stdout, "it is too late for that"
 
 
 # --- what else happens meanwhile ------------------------------------------------------------------
@@ -733,9 +858,10 @@ def relay(
 
 def is_write(request: faults.Request, method: str, part: str) -> bool:
     """Whether a request is that write, and not only rehearsed."""
+    path = request.path.partition("?")[0]
     return (
         request.method == method
-        and part in request.path
+        and path.endswith(part)
         and b"dryRun" not in request.body
         and "dryRun" not in request.path
     )
@@ -1012,8 +1138,9 @@ def test_who_may_edit_can_revoke(office: Office, users: dict[str, str]) -> None:
     assert not office.taken(handle)
     unbound = office.mint("web").stdout
     assert office.taken(unbound)
-    office.revoke("sa/web", *scope, "--yes", **environ)
-    office.until(lambda: not office.taken(unbound), 12)
+    done = office.revoke("sa/web", *scope, "--yes", **environ)
+    assert "the API server refuses a token of the old account" in flat(done.stdout)
+    assert not office.taken(unbound)
 
 
 def test_who_may_only_view_is_told_what_is_missing(office: Office, users: dict[str, str]) -> None:
