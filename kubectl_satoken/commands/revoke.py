@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..cli import PROG
@@ -185,6 +186,19 @@ def seconds_of(text: str | None) -> float | None:
     return span / SECOND
 
 
+def restore_last_used(secret: "Object | None", before: "Object") -> None:
+    """Has a Secret tell when its token was last used before we did."""
+    from ..checks.legacy_cleaner import label
+    from ..token_secrets import LAST_USED_LABEL
+
+    if secret is None:
+        return
+    labels = secret["metadata"].setdefault("labels", {})
+    labels.pop(LAST_USED_LABEL, None)
+    if used := label(before, LAST_USED_LABEL):
+        labels[LAST_USED_LABEL] = used
+
+
 class Job:
     """One call of revoke."""
 
@@ -228,9 +242,12 @@ class Job:
 
         if self.args.yes and self.asked.kind == "Secret":
             self.take_token()
+        secret = self.legacy_secret()
         before = self.judge()
-        # what was asked of the API server may have left its mark: a legacy token was used
-        self.world = self.look()
+        if secret is not None and before is not None:
+            # to ask was to use it, and changed the Secret; what matters is who did so before
+            self.world = self.look()
+            restore_last_used(self.legacy_secret(), secret)
         plan = self.plan(before)
         self.say_what_is_not_known(plan, before)
         over = before is not None and not before.taken and plan.outcome != ALREADY
@@ -294,6 +311,21 @@ class Job:
             self.unseen = f"the token could not be read: {visible(str(error))}"
             return
         self.token, self.claims = given.token, given.claims
+
+    def legacy_secret(self) -> "Object | None":
+        """The Secret of a legacy token, if it is one and can be seen."""
+        from ..revoke import account_in
+        from ..token import LEGACY_ISSUER, bound
+        from ..world import Unseen
+
+        payload = self.claims.payload if self.claims else {}
+        account = account_in(payload)
+        if payload.get("iss") != LEGACY_ISSUER or account is None:
+            return None
+        name = str(bound(payload, "secret").get("name") or "")
+        with suppress(Unseen):
+            return self.world.get("Secret", account.namespace, name)
+        return None
 
     def take_witness(self, plan: "Plan") -> "tuple[Plan, Seen | None]":
         """Makes a token that ends with the others, and asks about it; without, notes why."""

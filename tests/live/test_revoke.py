@@ -458,6 +458,14 @@ def test_a_dry_run_does_not_use_a_legacy_token(office: Office) -> None:
     assert shown == ""
 
 
+def test_what_we_ask_ourselves_is_no_use_of_a_legacy_token(office: Office) -> None:
+    token = office.legacy()
+    said = flat(office.revoke("-", "--yes", stdin=token).stdout)
+    assert "used never since " in said
+    assert "something outside the cluster" not in said
+    assert "breaks nothing that is known of" in said
+
+
 def test_an_empty_token_secret_has_none(office: Office) -> None:
     office.kubectl("apply", "-f", "-", stdin=LEGACY + "immutable: true\n")
     done = office.revoke("secret/web-token", check=False)
