@@ -365,17 +365,19 @@ def examine_item(
     )
 
 
-def once(causes: Iterable[Cause]) -> Iterable[Cause]:
+def once(causes: Iterable[Cause]) -> list[Cause]:
     """The causes, those that name one place and one fix as one: several workloads have that."""
-    found: dict[tuple[object, ...], Cause] = {}
+    found: list[Cause] = []
     for cause in causes:
-        finding = cause.finding
-        key = (finding.code, finding.message, finding.object, finding.fix, finding.ignored)
-        known = found.get(key)
-        if known is not None:
-            cause = known._replace(affected=known.affected + cause.affected)
-        found[key] = cause
-    return found.values()
+        one = cause.finding
+        for index, known in enumerate(found):
+            other = known.finding._replace(evidence=one.evidence)
+            if one == other:
+                found[index] = known._replace(affected=known.affected + cause.affected)
+                break
+        else:
+            found.append(cause)
+    return found
 
 
 def rights_of(item: Object, report: Report, world: World) -> Iterator[Rights]:

@@ -276,7 +276,7 @@ class Stage:
     def doctor(self, target: str) -> Played:
         """What doctor says of a target, as JSON and as text."""
         done = self.satoken("doctor", target, "-n", self.namespace, "-o", "json")
-        assert done.stderr == ""
+        assert done.stderr == "", done.stderr
         text = self.satoken("doctor", target, "-n", self.namespace, "-o", "wide")
         assert "Traceback" not in text.stderr
         return Played(done.returncode, json.loads(done.stdout), text.stdout)
