@@ -40,6 +40,8 @@ class ClusterWorld:
         self.flags: tuple[str, ...] = ()
         self.patience = PATIENCE
         self.memo: dict[tuple[str, Want], Outcome] = {}
+        #: the short lists that are read as soon as one of their objects is asked for
+        self.awaited: set[Want] = set()
 
     def now(self) -> float:
         """The time to judge by."""
@@ -58,6 +60,9 @@ class ClusterWorld:
             if not known.namespaced:
                 namespace = ""
             for scope in (namespace, ""):
+                want = Want(kind, scope, short=True)
+                if want in self.awaited:
+                    self.keep(want, self.attempt(want))
                 listed = self.memo.get(("", Want(kind, scope)))
                 if listed is not None and listed.error is None:
                     found: Object | None = listed.value.get(namespace, {}).get(name)
@@ -100,7 +105,8 @@ class ClusterWorld:
         all. When it is quick, the others are left for whoever asks, on the same connection: to a
         near server the TLS handshakes are the dear part, and some reads turn out not to be needed.
         """
-        todo = deque(want for want in dict.fromkeys(wants) if ("", want) not in self.memo)
+        todo = deque(want for want in dict.fromkeys(wants) if not self.expects(want))
+        self.awaited.update(want for want in todo if want.short)
         if len(todo) < 2:
             return
         answers: SimpleQueue[tuple[Want, Outcome]] = SimpleQueue()
@@ -134,7 +140,7 @@ class ClusterWorld:
             except Empty:
                 continue
             pending.discard(want)
-            self.memo["", want] = outcome
+            self.keep(want, outcome)
             if outcome.error is not None and not isinstance(outcome.error, Unseen):
                 # no read will fare better, so nobody waits for the others to find that out
                 todo.clear()
@@ -145,6 +151,25 @@ class ClusterWorld:
                 return
 
     # --- below: reading
+
+    def expects(self, want: Want) -> bool:
+        """Whether a read was done, or a list answers it or will."""
+        if ("", want) in self.memo or not (want.name or want.short):
+            return ("", want) in self.memo
+        for scope in (want.namespace, ""):
+            listed = self.memo.get(("", Want(want.kind, scope)))
+            if listed is not None and listed.error is None:
+                return True
+            if Want(want.kind, scope, short=True) in self.awaited:
+                return True
+        return False
+
+    def keep(self, want: Want, outcome: Outcome) -> None:
+        """Remembers what a read came to; a short list that was read is a list as any other."""
+        self.awaited.discard(want)
+        if want.short and outcome.error is None:
+            want = want._replace(short=False)
+        self.memo["", want] = outcome
 
     def recall(self, want: Want, api_version: str = "") -> Any:
         key = (api_version, want)
@@ -174,6 +199,8 @@ class ClusterWorld:
             raise Unseen(want.kind, "this cluster has no such type")
         if want.name:
             return self.read_object(kind, want.namespace, want.name)
+        if want.short:
+            return self.read_short(kind, want.namespace)
         return by_name(self.pages(kind, want.namespace, metadata=want.metadata))
 
     def kind(self, kind: str, api_version: str) -> Kind | None:
@@ -203,6 +230,13 @@ class ClusterWorld:
             return thing
         rows = secrets_of(thing)
         return rows[0] if rows else None
+
+    def read_short(self, kind: Kind, namespace: str) -> Listed:
+        """A list of one page. Of a longer one nothing is parsed, and Unseen raised."""
+        page = next(self.unopened(kind, namespace))
+        if (page["metadata"] or {}).get("continue"):
+            raise Unseen(kind.plural, "their list is long")
+        return by_name([self.opened(kind, page)])
 
     def read_document(self, path: str) -> Object | None:
         try:

@@ -320,7 +320,7 @@ def answered(
     if args.grant:
         answer = asker.ask(asked.question)
         return granted(place, [asked] if not answer.allowed else [], args, env)
-    verdict = judge(place, asked, asker, reasons=not short)
+    verdict = judge(place, asked, asker, reasons=not short, rules=args.output in ("json", "yaml"))
     if args.quiet:
         pass
     elif args.output == "name":
