@@ -24,8 +24,7 @@ def stage(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         stage.kubectl("apply", "-f", "-", stdin=text.replace("NS", stage.namespace))
     stage.until("kubectl auth can-i list pods -n $NS --as=system:serviceaccount:$NS:app")
     yield stage
-    for kind in ("clusterrole", "clusterrolebinding"):
-        stage.kubectl("delete", kind, f"{stage.namespace}-six-nodes")
+    stage.forget_roles()
     stage.kubectl("delete", "namespace", f"{stage.namespace}-b", "--wait=false")
     stage.close()
 
@@ -116,12 +115,8 @@ def test_who_may_read_no_rbac_is_told_so(user: str, stage: Stage) -> None:
 
 
 def as_other(stage: Stage, user: str, *words: str) -> Any:
-    kubeconfig = stage.environ["KUBECONFIG"]
-    stage.environ["KUBECONFIG"] = str(stage.cluster.user(user))
-    try:
+    with stage.acting(user):
         done = stage.satoken("who-can", *words)
-    finally:
-        stage.environ["KUBECONFIG"] = kubeconfig
     assert "Traceback" not in done.stderr
     return done
 
