@@ -6,7 +6,7 @@ Nothing of a list is kept but what grants it, so memory does not grow with the c
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .live import ClusterWorld, ahead
+from .live import SMALL, ClusterWorld, ahead
 from .question import Asked
 from .rbac import (
     BOOTSTRAPPING,
@@ -122,7 +122,7 @@ def stream(
     def pages() -> Iterator[tuple[str, Object]]:
         for kind, namespace in lists:
             try:
-                for page in world.unopened(KINDS[kind], namespace):
+                for page in world.unopened(KINDS[kind], namespace, SMALL):
                     yield kind, page
             except Unseen as error:
                 unseen.append(error.with_traceback(None))

@@ -970,6 +970,23 @@ def test_pages_are_the_same_however_late_they_are_parsed(indent: int | None) -> 
     assert asked == ["limit=500", "limit=500&continue=eyJ2"]
 
 
+@pytest.mark.parametrize("manager", ["kubectl", "a[b]", "a]", "a}]}", 'a"}]},"x":[', "[{"])
+def test_a_page_is_parsed_without_who_wrote_it_and_with_all_else(manager: str) -> None:
+    entry = {"manager": manager, "fieldsType": "FieldsV1", "fieldsV1": {"f:rules": {}}}
+    label = {"a": ',"managedFields":[{}]'}
+    metadata = {**LISTED, "labels": label, "managedFields": [entry, entry]}
+    own = json.loads(begins({}, "one"))
+    own["items"] = [{"metadata": metadata, "rules": [1]}, {"metadata": LISTED, "rules": [2]}]
+    body = json.dumps(own, separators=(",", ":")).encode()
+    with faults.serve(Reply(200, body)) as server:
+        here = world(server)
+        (page,) = here.unopened(ROLES, "shop")
+        first, second = here.opened(ROLES, page)
+    first["metadata"].pop("managedFields", None)
+    assert first["metadata"] == {**LISTED, "labels": label}
+    assert (first["rules"], second["rules"], second["metadata"]) == ([1], [2], LISTED)
+
+
 def test_a_page_that_breaks_off_is_unseen_when_it_is_parsed() -> None:
     broken = begins({}, "one")[:-3]
     with faults.serve(Reply(200, broken)) as server:
