@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from .checks import Evidence, Fix, at
 from .fixes import kubectl, satoken
-from .kinds import Type, match
+from .kinds import Type, match, served
 from .least import manifests, patch, text_of
 from .question import in_words
 from .rbac import (
@@ -178,7 +178,7 @@ def misasked(asking: Asking) -> Iterator[Miss]:
     if asked.path or not asking.types:
         return
     right, field, why = asked, "", ""
-    kind = next((one for one in asking.types if same_type(one, asked)), None)
+    kind = served(asking.types, asked.group, asked.resource)
     if kind is None and asked.resource != "*":
         kind = meant_type(asked, asking.types)
         if kind is None:
@@ -221,11 +221,6 @@ def misasked(asking: Asking) -> Iterator[Miss]:
         "likely",
         0,
     )
-
-
-def same_type(one: Type, asked: Attributes) -> bool:
-    """Whether a type is what is asked about."""
-    return (one.kind.group, one.kind.plural) == (asked.group, asked.resource)
 
 
 def meant_type(asked: Attributes, types: Sequence[Type]) -> Type | None:
@@ -495,9 +490,9 @@ def scope_fault(binding: Object, asking: Asking) -> Fault | None:
 
 def is_cluster_scoped_type(asking: Asking) -> bool:
     """Whether what is asked for is in no namespace."""
-    return any(
-        same_type(one, asking.question.asked) and not one.kind.namespaced for one in asking.types
-    )
+    asked = asking.question.asked
+    kind = served(asking.types, asked.group, asked.resource)
+    return kind is not None and not kind.kind.namespaced
 
 
 # --- roles ----------------------------------------------------------------------------------------
