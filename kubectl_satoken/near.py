@@ -12,7 +12,7 @@ from .checks import Evidence, Fix, at
 from .fixes import kubectl, satoken
 from .kinds import Type, match, served
 from .least import manifests, patch, text_of
-from .question import in_words
+from .question import has_place, in_words
 from .rbac import (
     BOOTSTRAPPING,
     Attributes,
@@ -179,7 +179,7 @@ def misasked(asking: Asking) -> Iterator[Miss]:
         return
     right, field, why = asked, "", ""
     kind = served(asking.types, asked.group, asked.resource)
-    if kind is None and asked.resource != "*":
+    if kind is None and asked.resource != "*" and has_place(asked, None):
         kind = meant_type(asked, asking.types)
         if kind is None:
             return

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from .live import SMALL, ClusterWorld, ahead
-from .question import Asked
+from .question import Asked, has_place
 from .rbac import (
     BOOTSTRAPPING,
     USER_PREFIX,
@@ -60,8 +60,8 @@ def find(world: World, asked: Asked, *, everywhere: bool) -> Found:
     granted by ClusterRoleBindings only.
     """
     found = Found([], [], [])
-    question, kind = asked.question, asked.type
-    in_namespaces = not question.asked.path and (kind is None or kind.kind.namespaced)
+    question = asked.question
+    in_namespaces = has_place(question.asked, asked.type)
     # a request for one namespace by its name is in that namespace, which RoleBindings there allow
     narrow = in_namespaces or bool(question.namespace)
     everywhere = everywhere and not question.namespace

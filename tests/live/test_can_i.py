@@ -352,6 +352,54 @@ def test_what_a_rolebinding_says_of_nodes_is_not_believed(stage: Stage) -> None:
         stage.kubectl("-n", stage.namespace, "delete", "rolebinding", "pv")
 
 
+DELEGATE = """
+apiVersion: v1
+kind: List
+items:
+- apiVersion: rbac.authorization.k8s.io/v1
+  kind: ClusterRole
+  metadata: {name: NS-delegate}
+  rules:
+  - {apiGroups: [''], resources: [users], verbs: [impersonate]}
+  - {apiGroups: [rbac.authorization.k8s.io], resources: [rolebindings], verbs: [create]}
+  - apiGroups: [rbac.authorization.k8s.io]
+    resources: [clusterroles]
+    verbs: [bind]
+    resourceNames: [view]
+- apiVersion: rbac.authorization.k8s.io/v1
+  kind: RoleBinding
+  metadata: {name: delegate, namespace: NS}
+  roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: NS-delegate}
+  subjects: [{kind: ServiceAccount, name: delegate}]
+"""
+
+
+def test_the_namespace_counts_where_the_request_has_one(stage: Stage) -> None:
+    """A ClusterRole is bound in the namespace of the binding; nobody is played in one."""
+    stage.kubectl("apply", "-f", "-", stdin=DELEGATE.replace("NS", stage.namespace))
+    stage.kubectl("-n", stage.namespace, "create", "serviceaccount", "delegate")
+    token = stage.kubectl("-n", stage.namespace, "create", "token", "delegate").strip()
+    as_account = f"kubectl --kubeconfig=$WORK/none --token={token} --server={stage.cluster.server}"
+    as_account += " --insecure-skip-tls-verify"
+    (Path(stage.environ["WORK"]) / "none").write_text("")
+    words = ("sa/delegate", "bind", "clusterroles")
+    stage.until("kubectl satoken can-i sa/delegate create rolebindings -n $NS -q")
+    for name, status in (("view", 0), ("edit", 1)):
+        assert Asked(stage, "", *namespaced(stage, *words, name)).status == status
+        made = f"{as_account} -n $NS create rolebinding by-delegate --clusterrole={name} --user=x"
+        assert stage.shell(made, check=False).returncode == status
+    whole = Asked(stage, "", *namespaced(stage, *words, "view", "-A"))
+    assert (whole.status, whole.answer["question"]["namespace"]) == (1, None)
+    asked = Asked(stage, "", *namespaced(stage, "sa/delegate", "impersonate", "users"))
+    assert (asked.status, asked.answer["question"]["namespace"]) == (1, None)
+    refused = stage.shell(f"{as_account} -n $NS get pods --as=x", check=False)
+    assert "cannot impersonate" in refused.stderr
+    found = json.loads(stage.satoken("who-can", *words[1:], "view", "-A", "-o", "json").stdout)
+    assert "delegate" in {one["name"] for one in found["subjects"]}
+    found = json.loads(stage.satoken("who-can", "impersonate", "users", "-o", "json").stdout)
+    assert "delegate" not in {one["name"] for one in found["subjects"]}
+
+
 def test_quiet_prints_nothing(stage: Stage) -> None:
     for question, status in (("list pods", 0), ("delete nodes", 1)):
         done = stage.satoken("can-i", *namespaced(stage, "sa/app", *question.split()), "-q")
