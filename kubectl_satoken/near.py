@@ -12,7 +12,7 @@ from .checks import Evidence, Fix, at
 from .fixes import kubectl, satoken
 from .kinds import Type, match, served
 from .least import manifests, patch, text_of
-from .question import has_place, in_words
+from .question import Asked, has_place, in_words, meant_verb
 from .rbac import (
     BOOTSTRAPPING,
     Attributes,
@@ -53,7 +53,6 @@ from .rbac_faults import (
     wrong_urls,
     wrong_verbs,
 )
-from .rbac_words import right_verbs
 from .selectors import selects
 from .world import Object, Unseen, World
 
@@ -196,8 +195,8 @@ def misasked(asking: Asking) -> Iterator[Miss]:
                 "subresource",
                 f"{kind.kind.plural} have no {asked.subresource}, but {below}",
             )
-    if kind is not None and not right.subresource and kind.verbs:
-        verb = right_verb(asked.verb, kind.verbs)
+    if kind is not None:
+        verb = meant_verb(Asked(Question("", right), kind))
         if verb:
             right = right._replace(verb=verb)
             field, why = "verb", f"no request has the verb {asked.verb}, but {verb}"
@@ -231,14 +230,6 @@ def meant_type(asked: Attributes, types: Sequence[Type]) -> Type | None:
         plural = near_word(asked.resource, [one.kind.plural for one in types])
         found = next((one for one in types if one.kind.plural == plural), None)
     return found
-
-
-def right_verb(verb: str, verbs: Sequence[str]) -> str:
-    """The verb that was meant by one that the type has not; empty for what may be right."""
-    if verb in verbs or verb == "*":
-        return ""
-    found = right_verbs(verb, tuple(verbs), True)
-    return found[0][0] if found else ""
 
 
 def near_word(word: str, words: Sequence[str]) -> str:
@@ -534,7 +525,10 @@ def missing_role(naming: Naming, asking: Asking) -> Fault | str:
         "rbac-binding-missing-role",
         gone,
         evidence,
-        lambda: role_made(kind, inside, name, asking),
+        # a role for just this would give it in all namespaces, by a binding that counts in all
+        partial(granted, asking)
+        if is_wide(binding) and asking.question.namespace
+        else lambda: role_made(kind, inside, name, asking),
         "likely",
     )
 

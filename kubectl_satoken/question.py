@@ -110,6 +110,19 @@ def has_place(asked: Attributes, kind: Type | None) -> bool:
     return kind.kind.namespaced or asked.verb in PLACED
 
 
+def meant_verb(asked: Asked) -> str:
+    """The verb that was meant by one that the type has not; empty for what may be right."""
+    verb, kind = asked.question.asked.verb, asked.type
+    if kind is None or not kind.verbs or asked.question.asked.subresource:
+        return ""
+    if verb in kind.verbs or verb == "*":
+        return ""
+    from .rbac_words import right_verbs
+
+    found = right_verbs(verb, kind.verbs, True)
+    return found[0][0] if found else ""
+
+
 def in_words(question: Question) -> str:
     """A question in a sentence: ``list deployments.apps in namespace shop``."""
     namespace, asked = question

@@ -176,7 +176,8 @@ def is_part_of_kubernetes(one: Holder) -> bool:
     """Whether a subject bears a name that the API server's own bindings give."""
     if one.kind == "ServiceAccount":
         return one.namespace == "kube-system"
-    return one.name.startswith("system:")
+    everybody = ("system:authenticated", "system:unauthenticated", "system:serviceaccounts")
+    return one.name.startswith("system:") and one.name not in everybody
 
 
 def expanded(holders: Iterable[Holder], world: World, unseen: list[Unseen]) -> list[Holder]:

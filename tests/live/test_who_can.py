@@ -90,6 +90,16 @@ def test_accounts_behind_a_group_are_named_on_demand(stage: Stage) -> None:
         stage.shell(f"kubectl auth can-i get configmaps/web -n $NS --as={user}")
 
 
+@pytest.mark.parametrize(
+    ("question", "group"),
+    [("get /healthz", "authenticated"), ("get /openid/v1/jwks", "serviceaccounts")],
+)
+def test_everybody_is_no_part_of_kubernetes(question: str, group: str, stage: Stage) -> None:
+    done = stage.satoken("who-can", *question.split())
+    assert f"system:{group} " in done.stdout
+    assert "only parts of Kubernetes" not in done.stdout
+
+
 def test_a_url_is_granted_by_cluster_wide_bindings_only(stage: Stage) -> None:
     found = told(stage, "get", "/metrics")["subjects"]
     assert {one["where"] for one in found} == {None}
