@@ -520,6 +520,8 @@ def missing_role(naming: Naming, asking: Asking) -> Fault | str:
                 evidence,
                 lambda: other_role(binding, world, {"name": near}, f"bind {kind.lower()} {near}"),
             )
+    if scope_fault(binding, asking) is not None:
+        return ""  # nothing tells that it would be about this
     return Fault(
         "SAT502",
         "rbac-binding-missing-role",
