@@ -6,13 +6,14 @@ within a round. Instructions do not depend on what else the machine does, and do
 kernel, the network or the waiting.
 """
 
+import json
 import os
 import random
 import re
 import statistics
 import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -46,21 +47,37 @@ class Failed(Exception):
     """A program did not do what was to be measured."""
 
 
+# Fork, exec, wait4, and nothing else in between; by a Python that has loaded next to nothing, since
+# a process counts as its own the memory of the one that it is forked from.
+SPAWN = """
+import os, sys, time
+number, *argv = sys.argv[1:]
+moved = [(os.POSIX_SPAWN_DUP2, int(number), one) for one in (1, 2)]
+nothing = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+start = time.perf_counter()
+child = os.posix_spawn(argv[0], argv, os.environ, file_actions=nothing + moved)
+_, status, usage = os.wait4(child, 0)
+wall = time.perf_counter() - start
+print([status, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss])
+"""
+
+
 def cost(program: Program) -> Cost:
-    """Run a program once: fork, exec, wait4, and nothing else in between."""
+    """Run a program once."""
     with tempfile.TemporaryFile() as output:
-        to_output = [(os.POSIX_SPAWN_DUP2, output.fileno(), number) for number in (1, 2)]
-        nothing = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
-        start = time.perf_counter()
-        child = os.posix_spawn(
-            program.argv[0], program.argv, program.env, file_actions=nothing + to_output
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", SPAWN, str(output.fileno()), *program.argv],
+            env=dict(program.env),
+            pass_fds=[output.fileno()],
+            capture_output=True,
+            text=True,
+            check=True,
         )
-        _, status, usage = os.wait4(child, 0)
-        wall = time.perf_counter() - start
+        status, *figures = json.loads(done.stdout)
         if os.waitstatus_to_exitcode(status) not in program.fine:
             output.seek(0)
             raise Failed(f"{' '.join(program.argv)}:\n{output.read().decode(errors='replace')}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+    return Cost(*figures)
 
 
 def rounds(

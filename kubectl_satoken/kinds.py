@@ -29,6 +29,13 @@ def builtin_kind(word: str) -> Kind | None:
     return match(BUILT_IN, word, exact=True)
 
 
+def served(types: Sequence[Type], group: str, plural: str) -> Type | None:
+    """The type of that group and plural; None for what is not served."""
+    return next(
+        (one for one in types if (one.kind.group, one.kind.plural) == (group, plural)), None
+    )
+
+
 def match(types: Sequence[Type], text: str, exact: bool = False) -> Kind | None:
     """The first type that a name means, alone or with ``.group`` or ``.version.group``.
 

@@ -18,6 +18,7 @@ from .rbac import (
     is_default,
     is_subject,
     namespace_of,
+    prepare_grants,
     rule_allows,
     rules_of,
 )
@@ -500,7 +501,9 @@ def suited(world: World, account: tuple[str, str], namespace: str) -> Iterator[O
     """The account's own roles that may be changed, for what is asked in a namespace or in all."""
     met = set()
     try:
-        for grant in grants(world, *account, [namespace] if namespace else []):
+        where = [namespace] if namespace else []
+        prepare_grants(world, *account, where, wide=not namespace)
+        for grant in grants(world, *account, where, wide=not namespace):
             role = grant.role
             if role is None or not grant.own or grant.wide == bool(namespace):
                 continue

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from .cluster import CONNECTIONS, JSON, METADATA, PAGE, TABLE, Api, begin, parse, path_of
+from .cluster import CONNECTIONS, JSON, METADATA, PAGE, TABLE, Api, Read, begin, parse, path_of
 from .env import Env
-from .errors import ApiError, Forbidden, NotFound, TooOld, Unauthorized
+from .errors import ApiError, Forbidden, NotFound, ServerError, TooOld, Unauthorized
 from .failures import Answer
 from .world import KINDS, Kind, Object, Ref, Unseen, Want, known_kind
 
@@ -17,6 +17,10 @@ PATIENCE = 0.015  # seconds without an answer after which the other reads go out
 
 # /openid/v1/jwks is of a type of its own, and of no other.
 DOCUMENT = f"{JSON}, application/jwk-set+json"
+
+# Objects in a page of roles or bindings, which are small, and of which nobody asks who wrote them;
+# to the server a page is mostly the work of finding where it begins.
+SMALL = 1000
 
 Objects = list[Object]
 Listed = dict[str, dict[str, Object]]  # namespace, name
@@ -40,6 +44,8 @@ class ClusterWorld:
         self.flags: tuple[str, ...] = ()
         self.patience = PATIENCE
         self.memo: dict[tuple[str, Want], Outcome] = {}
+        #: the short lists that are read as soon as one of their objects is asked for
+        self.awaited: set[Want] = set()
 
     def now(self) -> float:
         """The time to judge by."""
@@ -58,6 +64,9 @@ class ClusterWorld:
             if not known.namespaced:
                 namespace = ""
             for scope in (namespace, ""):
+                want = Want(kind, scope, short=True)
+                if want in self.awaited:
+                    self.keep(want, self.attempt(want))
                 listed = self.memo.get(("", Want(kind, scope)))
                 if listed is not None and listed.error is None:
                     found: Object | None = listed.value.get(namespace, {}).get(name)
@@ -100,7 +109,8 @@ class ClusterWorld:
         all. When it is quick, the others are left for whoever asks, on the same connection: to a
         near server the TLS handshakes are the dear part, and some reads turn out not to be needed.
         """
-        todo = deque(want for want in dict.fromkeys(wants) if ("", want) not in self.memo)
+        todo = deque(want for want in dict.fromkeys(wants) if not self.expects(want))
+        self.awaited.update(want for want in todo if want.short)
         if len(todo) < 2:
             return
         answers: SimpleQueue[tuple[Want, Outcome]] = SimpleQueue()
@@ -134,7 +144,7 @@ class ClusterWorld:
             except Empty:
                 continue
             pending.discard(want)
-            self.memo["", want] = outcome
+            self.keep(want, outcome)
             if outcome.error is not None and not isinstance(outcome.error, Unseen):
                 # no read will fare better, so nobody waits for the others to find that out
                 todo.clear()
@@ -145,6 +155,25 @@ class ClusterWorld:
                 return
 
     # --- below: reading
+
+    def expects(self, want: Want) -> bool:
+        """Whether a read was done, or a list answers it or will."""
+        if ("", want) in self.memo or not (want.name or want.short):
+            return ("", want) in self.memo
+        for scope in (want.namespace, ""):
+            listed = self.memo.get(("", Want(want.kind, scope)))
+            if listed is not None and listed.error is None:
+                return True
+            if Want(want.kind, scope, short=True) in self.awaited:
+                return True
+        return False
+
+    def keep(self, want: Want, outcome: Outcome) -> None:
+        """Remembers what a read came to; a short list that was read is a list as any other."""
+        self.awaited.discard(want)
+        if want.short and outcome.error is None:
+            want = want._replace(short=False)
+        self.memo["", want] = outcome
 
     def recall(self, want: Want, api_version: str = "") -> Any:
         key = (api_version, want)
@@ -174,6 +203,8 @@ class ClusterWorld:
             raise Unseen(want.kind, "this cluster has no such type")
         if want.name:
             return self.read_object(kind, want.namespace, want.name)
+        if want.short:
+            return self.read_short(kind, want.namespace)
         return by_name(self.pages(kind, want.namespace, metadata=want.metadata))
 
     def kind(self, kind: str, api_version: str) -> Kind | None:
@@ -204,6 +235,13 @@ class ClusterWorld:
         rows = secrets_of(thing)
         return rows[0] if rows else None
 
+    def read_short(self, kind: Kind, namespace: str) -> Listed:
+        """A list of one page. Of a longer one nothing is parsed, and Unseen raised."""
+        page = next(self.unopened(kind, namespace))
+        if (page["metadata"] or {}).get("continue"):
+            raise Unseen(kind.plural, "their list is long")
+        return by_name([self.opened(kind, page)])
+
     def read_document(self, path: str) -> Object | None:
         try:
             document: Object = self.api.request("GET", path, accept=DOCUMENT)
@@ -226,8 +264,11 @@ class ClusterWorld:
         secret = kind == KINDS["Secret"]
         path = path_of(kind, namespace)
         accept = TABLE if secret else METADATA if metadata else JSON
+        read: Read | None = None
+        if kind.group == KINDS["Role"].group and not metadata:
+            limit, read = SMALL, parse_lean
         try:
-            for page in self.api.pages(path, query, accept=accept, limit=limit):
+            for page in self.api.pages(path, query, accept=accept, limit=limit, read=read):
                 if secret:
                     yield secrets_of(page)
                     continue
@@ -238,21 +279,21 @@ class ClusterWorld:
         except ApiError as error:
             raise unseen(error, kind.plural, "list", kind, namespace) from error
 
-    def unopened(self, kind: Kind, namespace: str) -> Iterator[Object]:
+    def unopened(self, kind: Kind, namespace: str, limit: int = PAGE) -> Iterator[Object]:
         """The pages of a list as they come, for `opened`: so the next one can be asked for before
         this one is parsed. Raises Unseen.
 
         Of a list that had to be begun anew all is yielded again.
         """
         try:
-            yield from self.api.pages(path_of(kind, namespace), limit=PAGE, read=unopened)
+            yield from self.api.pages(path_of(kind, namespace), limit=limit, read=unopened)
         except ApiError as error:
             raise unseen(error, kind.plural, "list", kind, namespace) from error
 
     def opened(self, kind: Kind, page: Object) -> Objects:
         """The objects of a page, each with the kind that lists leave out. Raises Unseen."""
         try:
-            whole = page["whole"] or parse(*page["answer"])
+            whole = page["whole"] or parse_lean(*page.pop("answer"))
         except ApiError as error:
             raise unseen(error, kind.plural, "list", kind, "") from error
         items: Objects = whole.get("items") or []
@@ -289,6 +330,20 @@ def unopened(answer: Answer, method: str, url: str) -> Object:
         whole = parse(answer, method, url)
         return {"metadata": whole.get("metadata"), "whole": whole}
     return {"metadata": json.loads(head[1]), "whole": None, "answer": (answer, method, url)}
+
+
+# Who wrote which field is half of a small object, and the last that its metadata have.
+MANAGED = rb',"managedFields":\[[^]]*\](?=})'
+
+
+def parse_lean(answer: Answer, method: str, url: str) -> Any:
+    """The JSON of an answer without the managed fields. Raises ServerError."""
+    import re
+
+    try:
+        return parse(answer._replace(body=re.sub(MANAGED, b"", answer.body)), method, url)
+    except ServerError:  # a writer may be called "a]}", of which the half is left over
+        return parse(answer, method, url)
 
 
 def ahead(pages: Iterator[Any]) -> Iterator[Any]:

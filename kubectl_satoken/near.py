@@ -4,19 +4,20 @@ A binding has to name the account, refer to a role that is there, reach to where
 and its role has to have a rule that fits. A near miss lacks one of these, or two.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from .checks import Evidence, Fix, at
 from .fixes import kubectl, satoken
-from .kinds import Type, match
+from .kinds import Type, match, served
 from .least import manifests, patch, text_of
-from .question import in_words
+from .question import Asked, has_place, in_words, meant_verb
 from .rbac import (
     BOOTSTRAPPING,
     Attributes,
     Grant,
+    Granting,
     Naming,
     Question,
     allows,
@@ -25,6 +26,7 @@ from .rbac import (
     is_default,
     is_subject,
     namespace_of,
+    prepare_roles,
     role_of,
     rules_of,
     user_of,
@@ -51,7 +53,6 @@ from .rbac_faults import (
     wrong_urls,
     wrong_verbs,
 )
-from .rbac_words import right_verbs
 from .selectors import selects
 from .world import Object, Unseen, World
 
@@ -87,12 +88,16 @@ class Fault(NamedTuple):
 
 
 class Asking(NamedTuple):
-    """What all of these functions need: who asks what, where it is looked up, what there is."""
+    """What all of these functions need: who asks what, where it is looked up, what there is.
+
+    ``homes`` are the namespaces that have an account of that name, where that was looked up.
+    """
 
     world: World
     account: tuple[str, str]
     question: Question
     types: Sequence[Type]
+    homes: Sequence[str] | None = None
 
     @property
     def name(self) -> str:
@@ -102,30 +107,50 @@ class Asking(NamedTuple):
 
 def misses(
     world: World, account: tuple[str, str], question: Question, types: Sequence[Type]
-) -> tuple[list[Miss], list[Unseen]]:
-    """What is nearly right, nearest first, for an account that may not do what is asked.
+) -> tuple[list[Granting], list[Miss], list[Unseen]]:
+    """What is nearly right, nearest first, for an account that was told no.
 
-    And what could not be looked at.
+    Before that the bindings that grant it all the same, of which the API server does not know yet,
+    or does not want to; there is no miss then. And what could not be looked at.
+
+    Each kind of binding is read by one list, of all namespaces where that may be, and the roles of
+    those that are near by one list of each kind; accounts by another, if one that a binding names
+    may be a slip. With the answer and the account that makes 4 to 7 requests.
     """
     asking = Asking(world, account, question, types)
     unseen: list[Unseen] = []
     found = [*misasked(asking)]
     named = False
-    for binding in bindings(asking, unseen):
+    everything = [*bindings(asking, unseen)]
+    asking = asking._replace(homes=homes_of(everything, asking))
+    near = []
+    for binding in everything:
+        one = near_binding(binding, asking)
+        if one is not None:
+            named = named or one.own
+            near.append(one)
+    near = [one for one in near if cost_of(one.faults) <= FURTHEST]
+    prepare_roles(world, [one.naming.binding for one in near], alone=False)
+    granted = []
+    for one in near:
         try:
-            for miss, own in near_binding(binding, asking):
-                named = named or own
-                if miss is not None:
-                    found.append(miss)
+            last = role_fault(one, asking)
         except Unseen as error:
             unseen.append(error)
+            continue
+        if isinstance(last, Granting):
+            granted.append(last)
+        elif last is not None and cost_of([*one.faults, *last]) <= FURTHEST:
+            found.append(joined([*one.faults, *last], asking))
+    if granted:
+        return granted, [], unseen
     if not named and not found and not unseen:
         found.append(no_binding(asking))
     once: dict[tuple[str, str], Miss] = {}  # the same fault may be in bindings by the hundred
     for miss in found:
         once.setdefault((miss.name, miss.message), miss)
     ranked = sorted(once.values(), key=lambda miss: (miss.off, miss.certainty != "certain"))
-    return ranked, list({str(one): one for one in unseen}.values())
+    return [], ranked, list({str(one): one for one in unseen}.values())
 
 
 def no_binding(asking: Asking) -> Miss:
@@ -152,8 +177,8 @@ def misasked(asking: Asking) -> Iterator[Miss]:
     if asked.path or not asking.types:
         return
     right, field, why = asked, "", ""
-    kind = next((one for one in asking.types if same_type(one, asked)), None)
-    if kind is None and asked.resource != "*":
+    kind = served(asking.types, asked.group, asked.resource)
+    if kind is None and asked.resource != "*" and has_place(asked, None):
         kind = meant_type(asked, asking.types)
         if kind is None:
             return
@@ -170,8 +195,8 @@ def misasked(asking: Asking) -> Iterator[Miss]:
                 "subresource",
                 f"{kind.kind.plural} have no {asked.subresource}, but {below}",
             )
-    if kind is not None and not right.subresource and kind.verbs:
-        verb = right_verb(asked.verb, kind.verbs)
+    if kind is not None:
+        verb = meant_verb(Asked(Question("", right), kind))
         if verb:
             right = right._replace(verb=verb)
             field, why = "verb", f"no request has the verb {asked.verb}, but {verb}"
@@ -197,11 +222,6 @@ def misasked(asking: Asking) -> Iterator[Miss]:
     )
 
 
-def same_type(one: Type, asked: Attributes) -> bool:
-    """Whether a type is what is asked about."""
-    return (one.kind.group, one.kind.plural) == (asked.group, asked.resource)
-
-
 def meant_type(asked: Attributes, types: Sequence[Type]) -> Type | None:
     """The type that was meant by a resource that is none."""
     kind = match(types, asked.resource)
@@ -210,14 +230,6 @@ def meant_type(asked: Attributes, types: Sequence[Type]) -> Type | None:
         plural = near_word(asked.resource, [one.kind.plural for one in types])
         found = next((one for one in types if one.kind.plural == plural), None)
     return found
-
-
-def right_verb(verb: str, verbs: Sequence[str]) -> str:
-    """The verb that was meant by one that the type has not; empty for what may be right."""
-    if verb in verbs or verb == "*":
-        return ""
-    found = right_verbs(verb, tuple(verbs), True)
-    return found[0][0] if found else ""
 
 
 def near_word(word: str, words: Sequence[str]) -> str:
@@ -262,36 +274,51 @@ def bindings(asking: Asking, unseen: list[Unseen]) -> Iterator[Object]:
             unseen.append(error)
 
 
-def near_binding(binding: Object, asking: Asking) -> Iterator[tuple[Miss | None, bool]]:
-    """What is off in a binding: a miss, if it is near, and whether it names the account."""
+class NearBinding(NamedTuple):
+    """A binding that names the account (``own``) or nearly, and what is off before its role."""
+
+    naming: Naming
+    faults: list[Fault]
+    own: bool
+
+
+def near_binding(binding: Object, asking: Asking) -> NearBinding | None:
+    """What is off in a binding but for its role; None where it is not near."""
     if is_built_in(binding) or BOOTSTRAPPING in labels_of(binding):
-        return
+        return None
     subject = subject_fault(binding, asking)
     if subject is None:
-        return
+        return None
     number, first = subject
-    faults = [first] if first is not None else []
-    own = first is None
-    scope = scope_fault(binding, asking)
-    faults += [scope] if scope is not None else []
-    if sum(fault.cost for fault in faults) > FURTHEST:
-        yield None, own
-        return
+    faults = [first, scope_fault(binding, asking)]
     naming = Naming(binding, number, binding["subjects"][number])
-    role = role_of(binding, asking.world)
-    third = missing_role(naming, asking) if role is None else rule_fault(naming, role, asking)
-    if isinstance(third, str):  # the role is about something else
-        yield None, own
-        return
-    faults += [third] if third is not None else []
-    cost = sum(fault.cost for fault in faults)
-    if not faults or cost > FURTHEST:
-        yield None, own
-        return
-    yield joined(faults, cost, asking), own
+    return NearBinding(naming, [one for one in faults if one is not None], first is None)
 
 
-def joined(faults: list[Fault], cost: int, asking: Asking) -> Miss:
+def role_fault(near: NearBinding, asking: Asking) -> Granting | list[Fault] | None:
+    """What is off in the role of a near binding; None where the role is about something else.
+
+    Nothing may be off at all: then the binding grants it.
+    """
+    naming = near.naming
+    role = role_of(naming.binding, asking.world)
+    fault = missing_role(naming, asking) if role is None else rule_fault(naming, role, asking)
+    if isinstance(fault, str):
+        return None
+    if fault is None and not near.faults:
+        assert role is not None
+        rules = enumerate(rules_of(role))
+        rule = next(number for number, one in rules if allows([one], asking.question.asked))
+        return Granting(naming.binding, naming.number, role, rule)
+    return [] if fault is None else [fault]
+
+
+def cost_of(faults: Iterable[Fault]) -> int:
+    """How much is off."""
+    return sum(fault.cost for fault in faults)
+
+
+def joined(faults: list[Fault], asking: Asking) -> Miss:
     """A miss of one or more faults of a binding: of several only a new grant mends all."""
     main = faults[0]
     evidence = tuple({str(one): one for fault in faults for one in fault.evidence}.values())
@@ -303,7 +330,7 @@ def joined(faults: list[Fault], cost: int, asking: Asking) -> Miss:
         evidence,
         main.fix() if len(faults) == 1 else granted(asking),
         "certain" if sure else "likely",
-        cost,
+        cost_of(faults),
     )
 
 
@@ -355,15 +382,18 @@ def near_subject(naming: Naming, inside: str, asking: Asking) -> Fault | None:
     if kind == "ServiceAccount":
         where = subject.get("namespace") or inside
         if said == name and where != namespace:
-            there = exists(asking.world, where, name)
-            if there or name == "default":
+            there = True if name == "default" else is_home(where, asking)
+            if there:
                 return None  # it is meant for that one
             sure = "certain" if there is False else "likely"
             text = f"names serviceaccount {where}/{name}, not {namespace}/{name}"
             return fault("SAT504", "rbac-subject-wrong-namespace", "namespace", text, sure)
-        from .checks.account import near_name
+        from .checks.account import is_near, near_name
 
-        if where != namespace or near_name(namespace, said, asking.world) != name:
+        # before the accounts are read, which say whether it is the nearest
+        if where != namespace or not is_near(said, name):
+            return None
+        if near_name(namespace, said, asking.world) != name:
             return None
         if exists(asking.world, namespace, said) is not False:
             return None
@@ -383,6 +413,30 @@ def near_subject(naming: Naming, inside: str, asking: Asking) -> Fault | None:
             right = {**subject, "name": groups[1]}
             return fault("SAT506", "rbac-subject-wrong-kind", "name", text, new=right)
     return None
+
+
+def homes_of(everything: Iterable[Object], asking: Asking) -> Sequence[str] | None:
+    """The namespaces with an account of that name; None for one by one, as few are asked about."""
+    from .checks.account import namespaces_with
+
+    namespace, name = asking.account
+    named = {
+        subject.get("namespace") or namespace_of(binding)
+        for binding in everything
+        for subject in binding.get("subjects") or []
+        if subject.get("kind") == "ServiceAccount" and subject.get("name") == name
+    }
+    if name == "default" or len(named - {namespace}) < 2:
+        return None
+    found, complete = namespaces_with(name, asking.world)
+    return found if complete else None
+
+
+def is_home(namespace: str, asking: Asking) -> bool | None:
+    """Whether a namespace has an account of that name; None where that cannot be seen."""
+    if asking.homes is not None:
+        return namespace in asking.homes
+    return exists(asking.world, namespace, asking.account[1])
 
 
 def exists(world: World, namespace: str, name: str) -> bool | None:
@@ -427,9 +481,9 @@ def scope_fault(binding: Object, asking: Asking) -> Fault | None:
 
 def is_cluster_scoped_type(asking: Asking) -> bool:
     """Whether what is asked for is in no namespace."""
-    return any(
-        same_type(one, asking.question.asked) and not one.kind.namespaced for one in asking.types
-    )
+    asked = asking.question.asked
+    kind = served(asking.types, asked.group, asked.resource)
+    return kind is not None and not kind.kind.namespaced
 
 
 # --- roles ----------------------------------------------------------------------------------------
@@ -466,12 +520,17 @@ def missing_role(naming: Naming, asking: Asking) -> Fault | str:
                 evidence,
                 lambda: other_role(binding, world, {"name": near}, f"bind {kind.lower()} {near}"),
             )
+    if scope_fault(binding, asking) is not None:
+        return ""  # nothing tells that it would be about this
     return Fault(
         "SAT502",
         "rbac-binding-missing-role",
         gone,
         evidence,
-        lambda: role_made(kind, inside, name, asking),
+        # a role for just this would give it in all namespaces, by a binding that counts in all
+        partial(granted, asking)
+        if is_wide(binding) and asking.question.namespace
+        else lambda: role_made(kind, inside, name, asking),
         "likely",
     )
 

@@ -10,6 +10,17 @@ from .rbac import Attributes, Question
 # Requests for one namespace by its name are in that namespace (RequestInfo of k8s.io/apiserver).
 IN_THE_NAMESPACE = ("get", "update", "patch", "delete")
 
+# What is in no namespace, but asked about in one: to bind a ClusterRole, in that of the binding
+# (pkg/registry/rbac of Kubernetes); to use a policy for pods, in that of the pod.
+PLACED = ("bind", "use")
+
+# What RBAC has verbs for and no server objects, by group, and is in no namespace.
+NOWHERE = {
+    "": ("users", "groups"),
+    "authentication.k8s.io": ("users", "groups", "uids", "userextras", "nodes"),
+    "certificates.k8s.io": ("signers",),
+}
+
 
 class Asked(NamedTuple):
     """A question, how its words were read where that is not plain, and what is odd about it.
@@ -66,10 +77,12 @@ def parse(
             name = rest
     if kind is None:
         resource, _, group = word.partition(".")
-        if resource != "*":
-            notes.append(f"the server doesn't have a resource type '{word}'")
         asked = Attributes(verb, group, resource, subresource, name)
-        return Asked(Question("" if everywhere else namespace, asked), None, tuple(notes))
+        somewhere = has_place(asked, None)
+        if resource != "*" and somewhere:
+            notes.append(f"the server doesn't have a resource type '{word}'")
+        where = namespace if somewhere and not everywhere else ""
+        return Asked(Question(where, asked), None, tuple(notes))
     asked = Attributes(verb, kind.kind.group, kind.kind.plural, subresource, name)
     where = namespace_of(asked, kind, "" if everywhere else namespace)
     return Asked(Question(where, asked), kind, tuple(notes))
@@ -81,11 +94,33 @@ def namespace_of(asked: Attributes, kind: Type, namespace: str) -> str:
     kubectl auth can-i sends the current one all the same, and then a RoleBinding there makes a
     "yes" of what the API server refuses.
     """
-    if kind.kind.namespaced:
+    if has_place(asked, kind):
         return namespace
     if kind.kind.plural == "namespaces" and not kind.kind.group and asked.name:
         return asked.name if asked.verb in IN_THE_NAMESPACE else ""
     return ""
+
+
+def has_place(asked: Attributes, kind: Type | None) -> bool:
+    """Whether a request is in a namespace, or may be in any, by what it is for."""
+    if asked.path:
+        return False
+    if kind is None:
+        return asked.resource not in NOWHERE.get(asked.group, ())
+    return kind.kind.namespaced or asked.verb in PLACED
+
+
+def meant_verb(asked: Asked) -> str:
+    """The verb that was meant by one that the type has not; empty for what may be right."""
+    verb, kind = asked.question.asked.verb, asked.type
+    if kind is None or not kind.verbs or asked.question.asked.subresource:
+        return ""
+    if verb in kind.verbs or verb == "*":
+        return ""
+    from .rbac_words import right_verbs
+
+    found = right_verbs(verb, kind.verbs, True)
+    return found[0][0] if found else ""
 
 
 def in_words(question: Question) -> str:

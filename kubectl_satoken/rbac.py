@@ -98,6 +98,18 @@ class Grant(NamedTuple):
         return None if self.role is None else rules_of(self.role)
 
 
+class Granting(NamedTuple):
+    """A binding that allows what is asked: what it is, whom it names, what it refers to.
+
+    ``role`` has nothing but its name, and ``rule`` is None, where the API server's word was enough.
+    """
+
+    binding: Object
+    number: int
+    role: Object
+    rule: int | None
+
+
 def user_of(namespace: str, name: str) -> str:
     """The user name of a service account."""
     return f"{USER_PREFIX}{namespace}:{name}"
@@ -190,17 +202,23 @@ def namespace_of(binding: Object) -> str:
     return str(binding["metadata"].get("namespace") or "")
 
 
-def scopes(namespaces: Iterable[str]) -> list[tuple[str, str]]:
+def scopes(namespaces: Iterable[str], *, wide: bool = True) -> list[tuple[str, str]]:
     """The kinds and namespaces of the bindings that count in these namespaces."""
-    return [*(("RoleBinding", where) for where in namespaces), ("ClusterRoleBinding", "")]
+    narrow = [("RoleBinding", where) for where in namespaces]
+    return [*narrow, ("ClusterRoleBinding", "")] if wide else narrow
 
 
 def namings(
-    world: World, namespace: str, name: str, where: Iterable[str] | None = None
+    world: World,
+    namespace: str,
+    name: str,
+    where: Iterable[str] | None = None,
+    *,
+    wide: bool = True,
 ) -> Iterator[Naming]:
     """The first subject of each binding that means the service account; see `grants`."""
     unseen = None
-    for kind, scope in scopes((namespace,) if where is None else where):
+    for kind, scope in scopes((namespace,) if where is None else where, wide=wide):
         subjects = subjects_of(world, kind, scope)
         met: set[tuple[str, str]] = set()
         for word in (name, user_of(namespace, name), *groups_of(namespace)):
@@ -232,36 +250,63 @@ def is_built_in(binding: Object) -> bool:
 
 
 def grants(
-    world: World, namespace: str, name: str, where: Iterable[str] | None = None
+    world: World,
+    namespace: str,
+    name: str,
+    where: Iterable[str] | None = None,
+    *,
+    wide: bool = True,
 ) -> Iterator[Grant]:
     """The bindings that name a service account, each with its role.
 
-    Those of its own namespace, or of the namespaces in ``where``, and the cluster-wide ones. Raises
-    Unseen at the end, when there may be more: whoever has found what it sought can stop before.
+    Those of its own namespace, or of the namespaces in ``where``, and (``wide``) the cluster-wide
+    ones. Raises Unseen at the end, when there may be more: whoever has found what it sought can
+    stop before.
     """
-    for naming in namings(world, namespace, name, where):
+    for naming in namings(world, namespace, name, where, wide=wide):
         try:
             yield Grant(*naming, role_of(naming.binding, world))
         except Unseen as unseen:
             yield Grant(*naming, None, unseen)
 
 
-def prepare_grants(world: World, namespace: str, name: str, where: Iterable[str]) -> None:
+def prepare_grants(
+    world: World, namespace: str, name: str, where: Iterable[str], *, wide: bool = True
+) -> None:
     """Says what `grants` will read: first the bindings, then the roles of those that it names.
 
     So a far server is waited for twice, however many roles there are.
     """
     where = [*where]
-    world.prepare(Want(kind, scope) for kind, scope in scopes(where))
-    wants = []
+    world.prepare(Want(kind, scope) for kind, scope in scopes(where, wide=wide))
     with suppress(Unseen):
-        for naming in namings(world, namespace, name, where):
-            reference = naming.binding.get("roleRef") or {}
-            kind, role = str(reference.get("kind")), str(reference.get("name"))
-            if kind in ("Role", "ClusterRole"):
-                inside = namespace_of(naming.binding) if kind == "Role" else ""
-                wants.append(Want(kind, inside, role))
-    world.prepare(wants)
+        prepare_roles(
+            world, [one.binding for one in namings(world, namespace, name, where, wide=wide)]
+        )
+
+
+def prepare_roles(world: World, bindings: Iterable[Object], *, alone: bool = True) -> None:
+    """Says that the roles of these bindings will be read: of each kind one alone by its name,
+    several by a list of them, if that is not long.
+
+    Without ``alone`` one is read by a list, too, which then answers for others.
+    """
+    named: dict[str, dict[Want, None]] = {}
+    for binding in bindings:
+        reference = binding.get("roleRef") or {}
+        kind, role = str(reference.get("kind")), str(reference.get("name"))
+        if kind in ("Role", "ClusterRole"):
+            where = namespace_of(binding) if kind == "Role" else ""
+            named.setdefault(kind, {})[Want(kind, where, role)] = None
+    first: list[Want] = []
+    for kind, wants in named.items():
+        inside = {want.namespace for want in wants}
+        if len(wants) == 1 and alone:
+            first += wants
+        else:
+            first.append(Want(kind, inside.pop() if len(inside) == 1 else "", short=True))
+    world.prepare(first)
+    world.prepare(want for wants in named.values() for want in wants)  # of a list that is long
 
 
 def role_of(binding: Object, world: World) -> Object | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from .authorize import Account, Answer, Asker, Granting, authorizer_of, granting
+from .authorize import Account, Answer, Asker, authorizer_of, granting
 from .checks import Finding
 from .cluster import Api
 from .env import Env
@@ -19,7 +19,7 @@ from .output import (
     wrap,
 )
 from .question import Asked, in_words
-from .rbac import Question, is_built_in
+from .rbac import Granting, Question, is_built_in
 from .world import Object, Unseen, World
 
 if TYPE_CHECKING:
@@ -78,18 +78,23 @@ class Verdict(NamedTuple):
         return ""
 
 
-def judge(place: Place, asked: Asked, asker: Asker, *, reasons: bool = True) -> Verdict:
-    """Puts a question and looks for the reasons of the answer. Raises Forbidden and ApiError."""
+def judge(
+    place: Place, asked: Asked, asker: Asker, *, reasons: bool = True, rules: bool = False
+) -> Verdict:
+    """Puts a question and looks for the reasons of the answer. Raises Forbidden and ApiError.
+
+    Of the reasons the number of each rule (``rules``) is told only where it is asked for.
+    """
     answer = asker.ask(asked.question)
     if not reasons or place.account is None:
         return Verdict(place, asked, answer)
-    granted, unseen = granting(place.world, place.account, asked.question)
-    near: list[Miss] = []
-    if not answer.allowed and not granted:
-        from .near import misses
+    if answer.allowed or answer.denied:
+        reason = answer.reason if answer.allowed else ""
+        granted, unseen = granting(place.world, place.account, asked.question, reason, rules=rules)
+        return Verdict(place, asked, answer, granted, (), unseen)
+    from .near import misses
 
-        near, missed = misses(place.world, place.account, asked.question, place.types)
-        unseen += [one for one in missed if str(one) not in {str(other) for other in unseen}]
+    granted, near, unseen = misses(place.world, place.account, asked.question, place.types)
     return Verdict(place, asked, answer, granted, near, unseen)
 
 

@@ -6,8 +6,8 @@ Nothing of a list is kept but what grants it, so memory does not grow with the c
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .live import ClusterWorld, ahead
-from .question import Asked
+from .live import SMALL, ClusterWorld, ahead
+from .question import Asked, has_place
 from .rbac import (
     BOOTSTRAPPING,
     USER_PREFIX,
@@ -60,8 +60,8 @@ def find(world: World, asked: Asked, *, everywhere: bool) -> Found:
     granted by ClusterRoleBindings only.
     """
     found = Found([], [], [])
-    question, kind = asked.question, asked.type
-    in_namespaces = not question.asked.path and (kind is None or kind.kind.namespaced)
+    question = asked.question
+    in_namespaces = has_place(question.asked, asked.type)
     # a request for one namespace by its name is in that namespace, which RoleBindings there allow
     narrow = in_namespaces or bool(question.namespace)
     everywhere = everywhere and not question.namespace
@@ -122,7 +122,7 @@ def stream(
     def pages() -> Iterator[tuple[str, Object]]:
         for kind, namespace in lists:
             try:
-                for page in world.unopened(KINDS[kind], namespace):
+                for page in world.unopened(KINDS[kind], namespace, SMALL):
                     yield kind, page
             except Unseen as error:
                 unseen.append(error.with_traceback(None))
@@ -176,7 +176,8 @@ def is_part_of_kubernetes(one: Holder) -> bool:
     """Whether a subject bears a name that the API server's own bindings give."""
     if one.kind == "ServiceAccount":
         return one.namespace == "kube-system"
-    return one.name.startswith("system:")
+    everybody = ("system:authenticated", "system:unauthenticated", "system:serviceaccounts")
+    return one.name.startswith("system:") and one.name not in everybody
 
 
 def expanded(holders: Iterable[Holder], world: World, unseen: list[Unseen]) -> list[Holder]:

@@ -111,13 +111,15 @@ class Want(NamedTuple):
     """One read that will be needed: an object by name, or (no name) the list of a namespace.
 
     For kind ``Event`` the name is that of the object that the events are about; for kind ``""`` it
-    is the path of a non-resource document. ``metadata`` asks for a list of metadata only.
+    is the path of a non-resource document. ``metadata`` asks for a list of metadata only. A
+    ``short`` list stands for several objects that will be got: it is read if it is one page only.
     """
 
     kind: str
     namespace: str = ""
     name: str = ""
     metadata: bool = False
+    short: bool = False
 
 
 class World(Protocol):

@@ -970,6 +970,23 @@ def test_pages_are_the_same_however_late_they_are_parsed(indent: int | None) -> 
     assert asked == ["limit=500", "limit=500&continue=eyJ2"]
 
 
+@pytest.mark.parametrize("manager", ["kubectl", "a[b]", "a]", "a}]}", 'a"}]},"x":[', "[{"])
+def test_a_page_is_parsed_without_who_wrote_it_and_with_all_else(manager: str) -> None:
+    entry = {"manager": manager, "fieldsType": "FieldsV1", "fieldsV1": {"f:rules": {}}}
+    label = {"a": ',"managedFields":[{}]'}
+    metadata = {**LISTED, "labels": label, "managedFields": [entry, entry]}
+    own = json.loads(begins({}, "one"))
+    own["items"] = [{"metadata": metadata, "rules": [1]}, {"metadata": LISTED, "rules": [2]}]
+    body = json.dumps(own, separators=(",", ":")).encode()
+    with faults.serve(Reply(200, body)) as server:
+        here = world(server)
+        (page,) = here.unopened(ROLES, "shop")
+        first, second = here.opened(ROLES, page)
+    first["metadata"].pop("managedFields", None)
+    assert first["metadata"] == {**LISTED, "labels": label}
+    assert (first["rules"], second["rules"], second["metadata"]) == ([1], [2], LISTED)
+
+
 def test_a_page_that_breaks_off_is_unseen_when_it_is_parsed() -> None:
     broken = begins({}, "one")[:-3]
     with faults.serve(Reply(200, broken)) as server:
@@ -977,3 +994,39 @@ def test_a_page_that_breaks_off_is_unseen_when_it_is_parsed() -> None:
         (page,) = here.unopened(ROLES, "shop")
         with pytest.raises(Unseen, match="^roles: "):
             here.opened(ROLES, page)
+
+
+# --- several objects by one list ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delay", [0, 0.2])
+@pytest.mark.parametrize(
+    ("listed", "sent"),
+    [
+        # a short list is read for all, and no object by itself
+        (page(1, 2), ["/roles"]),
+        # of a long one no second page is read, nor any where it is forbidden
+        (page(1, 2, more="c"), ["/roles", "/p01", "/p03"]),
+        (FORBIDDEN, ["/roles", "/p01", "/p03"]),
+    ],
+)
+def test_objects_that_will_be_asked_for_are_read_by_a_short_list(
+    listed: Reply, sent: list[str], delay: float
+) -> None:
+    def roles(request: faults.Request) -> Reply:
+        name = request.path.partition("?")[0].rpartition("/")[2]
+        found = {"roles": listed, "p01": Reply(200, item(1))}.get(name, Reply(404))
+        return found._replace(delay=delay)
+
+    names = ("p01", "p03")
+    with faults.serve(roles) as server:
+        seen = world(server)
+        seen.prepare([Want("Role", "shop", short=True), Want("ClusterRole", "", "gone")])
+        seen.prepare([Want("Role", "shop", name) for name in names])
+        assert [seen.get("Role", "shop", name) is not None for name in names] == [True, False]
+        assert [seen.get("Role", "shop", name) is not None for name in names] == [True, False]
+        paths = [one.path.partition("?")[0].rpartition("shop")[2] for one in server.requests]
+        own = [
+            path.removeprefix("/roles") or "/roles" for path in paths if path.startswith("/roles")
+        ]
+        assert sorted(own) == sorted(sent)

@@ -140,7 +140,7 @@ WRITES = {
     "review.by_token_review": "a question",
     "review.by_using_it": "a question",
     "rights.reviewed": "a question",
-    "authorize.review": "a question",
+    "authorize.Asker.review": "a question",
     "authorize.user_name": "a question",
 }
 

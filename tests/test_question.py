@@ -14,6 +14,7 @@ def kind(name: str, api_version: str, plural: str, *short: str, namespaced: bool
     return Kind(name, api_version, plural, namespaced, short)
 
 
+RBAC = "rbac.authorization.k8s.io"
 TYPES = (
     Type(kind("Pod", "v1", "pods", "po"), "pod", VERBS, ("exec", "log", "status")),
     Type(kind("Namespace", "v1", "namespaces", "ns", namespaced=False), "namespace", VERBS),
@@ -21,6 +22,8 @@ TYPES = (
     Type(kind("Event", "v1", "events", "ev"), "event", VERBS),
     Type(kind("Deployment", "apps/v1", "deployments", "deploy"), "deployment", VERBS, ("scale",)),
     Type(kind("Event", "events.k8s.io/v1", "events", "ev"), "event", VERBS),
+    Type(kind("ServiceAccount", "v1", "serviceaccounts", "sa"), "serviceaccount", VERBS),
+    Type(kind("ClusterRole", f"{RBAC}/v1", "clusterroles", namespaced=False), "clusterrole", VERBS),
     Type(kind("Widget", "example.org/v1", "widgets"), "widget", VERBS),
 )
 
@@ -49,6 +52,15 @@ TYPES = (
         ("get ns other", "other", ("get", "", "namespaces", "", "other", "")),
         ("get namespaces", "", ("get", "", "namespaces", "", "", "")),
         ("get /metrics", "", ("get", "", "", "", "", "/metrics")),
+        # so is what has no objects, but for accounts; a ClusterRole is bound in a namespace
+        ("impersonate users", "", ("impersonate", "", "users", "", "", "")),
+        ("impersonate sa", "shop", ("impersonate", "", "serviceaccounts", "", "", "")),
+        (
+            "approve signers.certificates.k8s.io",
+            "",
+            ("approve", "certificates.k8s.io", "signers", "", "", ""),
+        ),
+        ("bind clusterroles view", "shop", ("bind", RBAC, "clusterroles", "", "view", "")),
         ("* *", "shop", ("*", "", "*", "", "", "")),
         ("get *.apps", "shop", ("get", "apps", "*", "", "", "")),
         ("get *.*", "shop", ("get", "*", "*", "", "", "")),
@@ -87,7 +99,9 @@ def test_how_words_were_read_is_said_where_it_is_not_plain(words: str, note: str
 
 
 @pytest.mark.parametrize(
-    "words", ["get pods", "get pods web", "get pods/web", "get pods/log web", "get /x", "* *"]
+    "words",
+    ["get pods", "get pods web", "get pods/web", "get pods/log web", "get /x", "* *"]
+    + ["impersonate users", "bind clusterroles view"],
 )
 def test_nothing_is_said_of_what_is_plain(words: str) -> None:
     assert parse(words.split(), TYPES, "shop").notes == ()

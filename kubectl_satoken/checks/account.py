@@ -54,11 +54,25 @@ def near_name(namespace: str, name: str, world: World) -> str:
     from difflib import get_close_matches
 
     names = account_names(namespace, world)
-    # a prefix or suffix more or less is what charts do to names
     for other in names:
-        if other != "default" and (other.endswith("-" + name) or name.endswith("-" + other)):
+        if is_in_name(other, name):
             return str(other)
-    return next(iter(get_close_matches(name, names, 1, 0.8)), "")
+    return next(iter(get_close_matches(name, names, 1, ALIKE)), "")
+
+
+ALIKE = 0.8
+
+
+def is_in_name(other: str, name: str) -> bool:
+    """Whether one name is the other with a word more before it, as charts make names."""
+    return other != "default" and (other.endswith("-" + name) or name.endswith("-" + other))
+
+
+def is_near(name: str, other: str) -> bool:
+    """Whether `near_name` may be this other one."""
+    from difflib import get_close_matches
+
+    return is_in_name(other, name) or bool(get_close_matches(name, [other], 1, ALIKE))
 
 
 def refusal(owner: Owner, world: World) -> Evidence | None:

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from ..authorize import Account, Asker
     from ..denied import Denied
     from ..expect import Expectation
-    from ..kinds import Type
     from ..question import Asked
-    from ..rbac import Question
     from ..verdict import Place, Verdict
     from ..world import Kind, Object, World
 
@@ -140,7 +138,7 @@ def run(args: argparse.Namespace, env: Env) -> int:
         return list_rights(place, args, env)
     from ..authorize import Asker
 
-    asker = Asker(place.api, place.world, place.account, args.via)
+    asker = Asker(place.api, place.world, place.account, args.via, place.types)
     if args.expect:
         return expected(place, asker, args, env)
     if args.from_errors:
@@ -320,7 +318,7 @@ def answered(
     if args.grant:
         answer = asker.ask(asked.question)
         return granted(place, [asked] if not answer.allowed else [], args, env)
-    verdict = judge(place, asked, asker, reasons=not short)
+    verdict = judge(place, asked, asker, reasons=not short, rules=args.output in ("json", "yaml"))
     if args.quiet:
         pass
     elif args.output == "name":
@@ -411,7 +409,8 @@ def expected(place: "Place", asker: "Asker", args: argparse.Namespace, env: Env)
     for line in lines:
         if line.target not in askers:
             other = about(line.target, place)
-            askers[line.target] = other, Asker(other.api, other.world, other.account, args.via)
+            its = Asker(other.api, other.world, other.account, args.via, other.types)
+            askers[line.target] = other, its
         whom, its_asker = askers[line.target]
         if not whom.given:
             raise UsageError(
@@ -468,6 +467,7 @@ def from_errors(place: "Place", asker: "Asker", args: argparse.Namespace, env: E
     Exit status 0 when all of it is allowed by now, or (--grant) what would allow it was printed.
     """
     from ..denied import needs, read
+    from ..kinds import served
     from ..logs import lines_of
     from ..question import Asked
     from ..verdict import judge
@@ -493,18 +493,13 @@ def from_errors(place: "Place", asker: "Asker", args: argparse.Namespace, env: E
     questions, notes = needs(mine)
     for note in notes:
         env.stderr.write(visible(f"note: {note}") + "\n")
-    asked = [Asked(question, type_of(question, place)) for question in questions]
+    asked = [
+        Asked(one, served(place.types, one.asked.group, one.asked.resource)) for one in questions
+    ]
     if args.grant:
         lacking = [one for one in asked if not asker.ask(one.question).allowed]
         return granted(place, lacking, args, env)
     return listed([judge(place, one, asker, reasons=False) for one in asked], args, env)
-
-
-def type_of(question: "Question", place: "Place") -> "Type | None":
-    """The type that a question is about; None for a URL, and for what the server does not have."""
-    asked = question.asked
-    same = (one for one in place.types if one.kind.plural == asked.resource)
-    return next((one for one in same if one.kind.group == asked.group), None)
 
 
 def listed(verdicts: "Sequence[Verdict]", args: argparse.Namespace, env: Env) -> int:

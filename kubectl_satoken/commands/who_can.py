@@ -82,7 +82,7 @@ def run(args: argparse.Namespace, env: Env) -> int:
     if args.all_namespaces and args.namespace:
         raise UsageError("-n and -A cannot be used together")
     world, types, namespace = from_files(args, env) if args.files else from_cluster(args, env)
-    from ..question import parse
+    from ..question import meant_verb, parse
     from ..who import expanded, find
 
     asked = parse(
@@ -92,6 +92,10 @@ def run(args: argparse.Namespace, env: Env) -> int:
         subresource=args.subresource,
         everywhere=args.all_namespaces,
     )
+    verb = meant_verb(asked)
+    if verb:
+        note = f"no request has the verb {asked.question.asked.verb}, but {verb}"
+        asked = asked._replace(notes=(*asked.notes, note))
     found = find(world, asked, everywhere=args.all_namespaces)
     if len(found.unseen) > 1 and not found.holders and world.source == "cluster":
         why = "; ".join(f"{one.what}: {one.why}" for one in found.unseen)

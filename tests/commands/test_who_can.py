@@ -143,6 +143,16 @@ def test_what_two_schemas_have_in_common_is_the_same() -> None:
         assert SCHEMA["$defs"][name] == ANSWER["$defs"][name]
 
 
+def test_a_verb_that_no_request_has_is_said_to_be_none(world: str, run: Run) -> None:
+    result = run("who-can", "LIST", "secrets", "-f", world, "-n", "shop")
+    assert (result.status, result.stdout) == (
+        0,
+        "nobody may LIST secrets in namespace shop, by RBAC\n",
+    )
+    assert "note      no request has the verb LIST, but list\n" in result.stderr
+    assert "no request" not in run("who-can", "list", "secrets", "-f", world).stderr
+
+
 def test_nobody_is_said_in_a_sentence(world: str, run: Run) -> None:
     done = run("who-can", "delete", "nodes", "-f", world)
     assert (done.status, done.stdout) == (0, "nobody may delete nodes, by RBAC\n")

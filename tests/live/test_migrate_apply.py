@@ -442,11 +442,10 @@ def test_who_may_not_do_it_all_is_told_before_the_first_write(stage: Stage) -> N
     with pods_run(stage):
         rolled_out(stage, "deployment/web")
         before = versions(stage)
-        stage.environ["KUBECONFIG"] = str(stage.cluster.user("jane"))
-        done = migrate(stage, "sa/web", *APPLY, status=3)
+        with stage.acting("jane"):
+            done = migrate(stage, "sa/web", *APPLY, status=3)
         assert "nothing was changed" in done.stderr
         assert 'User "jane" cannot patch resource "deployments"' in done.stderr
-        stage.environ["KUBECONFIG"] = str(stage.cluster.kubeconfig)
         assert versions(stage) == before
 
 

@@ -71,6 +71,8 @@ NEAR = [
     Near("subject-group", "rbac-subject-wrong-kind", "SAT506",
          role(PODS) + binding(f"{{kind: Group, {GROUP}, name: 'system:serviceaccount:NS'}}")),
     Near("no-role", "rbac-binding-missing-role", "SAT502", binding(ref="Role, name: gone")),
+    Near("no-role-everywhere", "rbac-binding-missing-role", "SAT502",
+         binding(ref="ClusterRole, name: NS-gone", where="", name="NS-web")),
     Near("misspelt-role", "rbac-binding-missing-role", "SAT502",
          role(PODS, name="pod-reader") + binding(ref="Role, name: pods-reader")),
     Near("role-kind", "rbac-roleref-kind-confusion", "SAT503",

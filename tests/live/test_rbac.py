@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from kubectl_satoken.cluster import Api
 from kubectl_satoken.errors import NotFound
 from kubectl_satoken.manifests import ManifestWorld
-from kubectl_satoken.rbac import Attributes, allows, grants, groups_of, is_subject, user_of
+from kubectl_satoken.rbac import Attributes, Question, allows, grants, is_subject
 from kubectl_satoken.rbac_words import RESOURCES
 from tests.cluster import Cluster
+from tests.live.reviews import review, reviewed
 from tests.scenarios import Stage
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -65,22 +66,8 @@ def api(stage: Stage) -> Api:
 
 def allowed(api: Api, namespace: str, resource: str) -> bool:
     """What the API server says of a service account web of the namespace."""
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {
-            "user": user_of(namespace, "web"),
-            "groups": list(groups_of(namespace)),
-            "resourceAttributes": {
-                "namespace": namespace,
-                "verb": "get",
-                "group": "example.org",
-                "resource": resource,
-            },
-        },
-    }
-    answer = api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
-    return bool(answer["status"]["allowed"])
+    question = Question(namespace, Attributes("get", "example.org", resource))
+    return bool(reviewed(api, namespace, "web", question)["allowed"])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -173,32 +160,6 @@ def questions(draw: st.DrawFn) -> Attributes:
     )
 
 
-def ask(api: Api, account: str, where: str, namespace: str, asked: Attributes) -> bool:
-    """What the API server says of a service account of ``namespace`` that asks in ``where``."""
-    spec: dict[str, Any] = {
-        "user": user_of(namespace, account),
-        "groups": list(groups_of(namespace)),
-    }
-    if asked.path:
-        spec["nonResourceAttributes"] = {"verb": asked.verb, "path": asked.path}
-    else:
-        spec["resourceAttributes"] = {
-            "namespace": where,
-            "verb": asked.verb,
-            "group": asked.group,
-            "resource": asked.resource,
-            "subresource": asked.subresource,
-            "name": asked.name,
-        }
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": spec,
-    }
-    answer = api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
-    return bool(answer["status"]["allowed"])
-
-
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     roles=st.lists(st.lists(rules(), max_size=2), min_size=1, max_size=2),
@@ -286,7 +247,10 @@ def test_rules_allow_exactly_what_the_api_server_allows(
         wanted = [ours(question) for question in asked]
         end = time.monotonic() + 10
         while True:
-            answers = [ask(api, account, where, stage.namespace, one) for one in asked]
+            answers = [
+                reviewed(api, stage.namespace, account, Question(where, one))["allowed"]
+                for one in asked
+            ]
             # what is allowed may take a moment; what is not never comes
             if answers == wanted or time.monotonic() > end:
                 break
@@ -315,22 +279,7 @@ def test_the_table_of_resources_is_that_of_the_api_server(stage: Stage) -> None:
 def wait_for_witness(api: Api, namespace: str, resource: str, number: int) -> None:
     """Waits until the binding that was made after the one in question is in force."""
     end = time.monotonic() + 10
-    while True:
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SubjectAccessReview",
-            "spec": {
-                "user": f"witness-{number}",
-                "resourceAttributes": {
-                    "namespace": namespace,
-                    "verb": "get",
-                    "group": "example.org",
-                    "resource": resource,
-                },
-            },
-        }
-        answer = api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
-        if answer["status"]["allowed"]:
-            return
+    question = Question(namespace, Attributes("get", "example.org", resource))
+    while not review(api, f"witness-{number}", (), question)["allowed"]:
         assert time.monotonic() < end, "the API server does not see the binding"
         time.sleep(0.01)

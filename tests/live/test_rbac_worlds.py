@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -22,11 +23,12 @@ from kubectl_satoken.kinds import Type
 from kubectl_satoken.live import ClusterWorld
 from kubectl_satoken.manifests import ManifestWorld
 from kubectl_satoken.question import Asked
-from kubectl_satoken.rbac import Attributes, Question, allows, grants, groups_of, user_of
+from kubectl_satoken.rbac import Attributes, Granting, Question, allows, grants
 from kubectl_satoken.selectors import selects
 from kubectl_satoken.who import find, members_of
-from kubectl_satoken.world import Kind
+from kubectl_satoken.world import Kind, Unseen
 from tests.cluster import Cluster
+from tests.live.reviews import review, reviewed
 from tests.scenarios import Stage
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -267,7 +269,8 @@ class Run:
         end = time.monotonic() + 20
         asked = Attributes("get", "witness.example", resource)
         for scope in reversed(scopes):
-            while self.ask(f"witness-{name}", [], Question(scope, asked)) is not there:
+            question = Question(scope, asked)
+            while review(self.api, f"witness-{name}", (), question)["allowed"] is not there:
                 assert time.monotonic() < end, "the authorizer did not catch up"
                 time.sleep(0.005)
 
@@ -282,34 +285,9 @@ class Run:
             self.api.request("DELETE", f"{RBAC}/{plural}", query=query)
         self.witness(False)
 
-    def ask(self, user: str, groups: list[str], question: Question) -> bool:
-        """The API server's answer."""
-        namespace, asked = question
-        spec: dict[str, Any] = {"user": user, "groups": groups}
-        if asked.path:
-            spec["nonResourceAttributes"] = {"verb": asked.verb, "path": asked.path}
-        else:
-            spec["resourceAttributes"] = {
-                "namespace": namespace,
-                "verb": asked.verb,
-                "group": asked.group,
-                "resource": asked.resource,
-                "subresource": asked.subresource,
-                "name": asked.name,
-            }
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SubjectAccessReview",
-            "spec": spec,
-        }
-        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-        return bool(self.api.request("POST", path, review)["status"]["allowed"])
-
-    def asked_by(self, pair: tuple[Account, Question]) -> bool:
+    def asked_by(self, pair: tuple[Account, Question]) -> dict[str, Any]:
         """The API server's answer to an account."""
-        account, question = pair
-        groups = list(groups_of(account.namespace))
-        return self.ask(user_of(*account), groups, question)
+        return reviewed(self.api, *pair[0], pair[1])
 
 
 @pytest.fixture(scope="module")
@@ -347,9 +325,15 @@ def compare(objects: list[dict[str, Any]], seed: int, run: Run) -> None:
         with ThreadPoolExecutor(4) as pool:
             theirs = list(pool.map(run.asked_by, asked))
         wrong = []
-        for (account, question), theirs_says in zip(asked, theirs, strict=True):
+        for (account, question), status in zip(asked, theirs, strict=True):
+            theirs_says, reason = status["allowed"], status.get("reason", "")
             where = [question.namespace] if question.namespace else []
-            ours = bool(granting(world, account, question)[0])
+            found = named(granting(world, account, question))
+            ours = bool(found)
+            # what the reason spares us takes nothing away
+            assert not ours or found == named(
+                granting(world, account, question, reason, rules=False)
+            ), (account, question, reason)
             by_files = any(
                 allows(grant.rules or [], question.asked) for grant in held(files, account, where)
             )
@@ -358,19 +342,25 @@ def compare(objects: list[dict[str, Any]], seed: int, run: Run) -> None:
             run.cases += 1
             run.allowed += theirs_says
         assert wrong == []
-        for (account, question), theirs_says in list(zip(asked, theirs, strict=True))[:60]:
-            assert may(files, account, question) is theirs_says, (account, question)
+        for (account, question), status in list(zip(asked, theirs, strict=True))[:60]:
+            assert may(files, account, question) is status["allowed"], (account, question)
             run.compared += 1
     finally:
         run.clear()
 
 
+def named(found: tuple[list[Granting], list[Unseen]]) -> list[tuple[str, str, str, str]]:
+    """The bindings that grant something, and their roles, by name. Nothing may be unseen."""
+    assert found[1] == []
+    return [
+        (one.binding["kind"], one.binding["metadata"]["name"], one.role["kind"])
+        + (one.role["metadata"]["name"],)
+        for one in found[0]
+    ]
+
+
 def held(files: ManifestWorld, account: Account, where: list[str]) -> Iterator[Any]:
     """The grants that files tell of; they cannot tell that there are no more."""
-    from contextlib import suppress
-
-    from kubectl_satoken.world import Unseen
-
     with suppress(Unseen):
         yield from grants(files, *account, where)
 

@@ -41,11 +41,8 @@ class Seen:
     """What a user is told."""
 
     def __init__(self, stage: Stage, user: str, *words: str) -> None:
-        stage.environ["KUBECONFIG"] = str(stage.cluster.user(user))
-        try:
+        with stage.acting(user):
             done = stage.satoken("doctor", *words, "-o", "json")
-        finally:
-            stage.environ["KUBECONFIG"] = str(stage.cluster.kubeconfig)
         self.status, self.stderr, self.stdout = done.returncode, done.stderr, done.stdout
         assert "Traceback" not in done.stderr
         self.report: Any = json.loads(done.stdout) if done.stdout else {}

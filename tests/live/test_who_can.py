@@ -24,8 +24,7 @@ def stage(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         stage.kubectl("apply", "-f", "-", stdin=text.replace("NS", stage.namespace))
     stage.until("kubectl auth can-i list pods -n $NS --as=system:serviceaccount:$NS:app")
     yield stage
-    for kind in ("clusterrole", "clusterrolebinding"):
-        stage.kubectl("delete", kind, f"{stage.namespace}-six-nodes")
+    stage.forget_roles()
     stage.kubectl("delete", "namespace", f"{stage.namespace}-b", "--wait=false")
     stage.close()
 
@@ -91,6 +90,16 @@ def test_accounts_behind_a_group_are_named_on_demand(stage: Stage) -> None:
         stage.shell(f"kubectl auth can-i get configmaps/web -n $NS --as={user}")
 
 
+@pytest.mark.parametrize(
+    ("question", "group"),
+    [("get /healthz", "authenticated"), ("get /openid/v1/jwks", "serviceaccounts")],
+)
+def test_everybody_is_no_part_of_kubernetes(question: str, group: str, stage: Stage) -> None:
+    done = stage.satoken("who-can", *question.split())
+    assert f"system:{group} " in done.stdout
+    assert "only parts of Kubernetes" not in done.stdout
+
+
 def test_a_url_is_granted_by_cluster_wide_bindings_only(stage: Stage) -> None:
     found = told(stage, "get", "/metrics")["subjects"]
     assert {one["where"] for one in found} == {None}
@@ -116,12 +125,8 @@ def test_who_may_read_no_rbac_is_told_so(user: str, stage: Stage) -> None:
 
 
 def as_other(stage: Stage, user: str, *words: str) -> Any:
-    kubeconfig = stage.environ["KUBECONFIG"]
-    stage.environ["KUBECONFIG"] = str(stage.cluster.user(user))
-    try:
+    with stage.acting(user):
         done = stage.satoken("who-can", *words)
-    finally:
-        stage.environ["KUBECONFIG"] = kubeconfig
     assert "Traceback" not in done.stderr
     return done
 

@@ -15,7 +15,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -187,6 +188,16 @@ class Stage:
         """Removes the namespace, without waiting for it."""
         self.environ["KUBECONFIG"] = str(self.cluster.kubeconfig)
         self.shell("kubectl delete namespace $NS --wait=false")
+
+    @contextmanager
+    def acting(self, user: str) -> Iterator[None]:
+        """All is done as another user meanwhile; as the administrator, if empty."""
+        own = self.environ["KUBECONFIG"]
+        self.environ["KUBECONFIG"] = str(self.cluster.user(user) if user else own)
+        try:
+            yield
+        finally:
+            self.environ["KUBECONFIG"] = own
 
     def forget_roles(self) -> None:
         """Removes the cluster-wide roles and bindings that are named after the namespace.
