@@ -322,6 +322,8 @@ def of_bound_secret(secret: Object, subject: str, world: World, wish: Wish) -> P
                 wanted=(ref,),
             )
         facts.append(("loses", f"secret/{name} {holds}"))
+        tells = satoken(world, namespace, "inspect", f"secret/{name}")
+        facts.append(("stays", f"a token that was only copied into it; before, {tells} tells"))
     else:
         facts.append(("note", "which tokens are bound to a Secret is written nowhere"))
     return Plan(
@@ -342,7 +344,7 @@ def holding(secret: Object) -> str:
     if "type" not in secret:  # all that is known of it stands in the token
         return "may hold more than a token, and cannot be looked at"
     count = int(secret.get("dataCount") or len(secret.get("data") or ()))
-    return f"holds {count} value{'s' * (count != 1)}, which would be lost with it"
+    return f"holds {count} value{'s' * (count != 1)}, lost with it"
 
 
 def copied(namespace: str, name: str, world: World) -> str:

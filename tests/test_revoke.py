@@ -225,7 +225,7 @@ def test_an_object_that_cannot_be_seen_is_deleted_by_the_uid_in_the_token() -> N
 def test_content_is_lost_only_when_asked_for() -> None:
     made = plan(ACCOUNT + FULL_SECRET, claims(**TO_SECRET), wish=Wish(content=True))
     assert made.action == DELETE
-    assert fact(made, "loses") == "secret/lock holds 1 value, which would be lost with it"
+    assert fact(made, "loses") == "secret/lock holds 1 value, lost with it"
 
 
 # --- pods -----------------------------------------------------------------------------------------

@@ -341,7 +341,9 @@ def test_a_secret_that_holds_something_is_not_lost_by_the_way(office: Office) ->
             assert done.stdout.startswith("cannot revoke: ")
             assert "say --delete-content if that is meant" in flat(done.stdout)
     assert office.state() == before
-    office.ended(token, "-", "--delete-content", stdin=token)
+    said = flat(office.ended(token, "-", "--delete-content", stdin=token))
+    assert "loses secret/full holds 1 value, lost with it" in said
+    assert "stays a token that was only copied into it; before, kubectl satoken inspect" in said
 
 
 def test_a_handle_by_its_name(office: Office) -> None:
