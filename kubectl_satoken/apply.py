@@ -103,6 +103,10 @@ class Held(Exception):
     """Why a step, and what follows for its Secrets, is not done now; nothing is wrong with that."""
 
 
+class TakenBack(Held):
+    """A template that uses a Secret again: somebody else has undone what was done to it."""
+
+
 class Site:
     """Where steps are run.
 
@@ -254,6 +258,7 @@ def run(plan: Plan, at: Site) -> Iterator[Event]:
     What is blocked, or has to wait, holds back all that follows for the same Secrets.
     """
     held: dict[Ref, str] = {}
+    changed: list[Step] = []
     for step in plan.steps:
         why = "; ".join(step.blocked) or next(
             (held[ref] for ref in step.secrets if ref in held), ""
@@ -261,7 +266,10 @@ def run(plan: Plan, at: Site) -> Iterator[Event]:
         if not why:
             yield Event(step, BEGUN)
             try:
+                if step.action in (INVALIDATE, DELETE):
+                    confirm_given_up(step, changed, at)
                 yield Event(step, *do(step, at))
+                changed += [step] if step.action == PATCH else []
                 continue
             except Held as reason:
                 why = str(reason)
@@ -497,6 +505,32 @@ def confirm_unused(step: Step, at: Site) -> None:
             raise Held(f"pod/{pods[0]}{more} uses it")
 
 
+def confirm_given_up(step: Step, changed: Iterable[Step], at: Site) -> None:
+    """Raises Held where a template that was changed uses the Secret of a step again, even if there
+    is no pod of it now."""
+    for one in changed:
+        wanted = {*one.secrets} & {*step.secrets}
+        if not wanted:
+            continue
+        try:
+            confirm_template(current(one.subject, at), one.subject, wanted)
+        except (NotFound, Gone):
+            continue
+
+
+def confirm_template(item: Object, subject: Subject, secrets: Iterable[Ref]) -> None:
+    """Raises TakenBack where the template of a workload uses one of these Secrets."""
+    from .consumers import PULL, pod_specs, secret_uses
+
+    names = {ref.name for ref in secrets}
+    for _, spec in pod_specs(item):
+        for use in secret_uses(spec):
+            if use.name in names and use.how != PULL:
+                raise TakenBack(
+                    f"somebody has changed {subject.resource} back: it uses {use.name} again"
+                )
+
+
 def users(ref: Ref, at: Site) -> list[str]:
     """The pods that use a Secret and have not ended. Raises Held where they cannot be seen."""
     looked, found = at.users.get(ref.namespace, (-FRESH, {}))
@@ -567,7 +601,12 @@ def follow(step: Step, at: Site) -> str:
     if entry is not None and not arrived(entry, at):
         at.journal.mark(entry.number, UNDONE)
         return "its template is as it was before"
-    failed = await_rollout(step, at)
+    try:
+        failed = await_rollout(step, at)
+    except TakenBack:
+        if entry is not None and not arrived(entry, at):
+            at.journal.mark(entry.number, UNDONE)
+        raise
     if not failed:
         return ""
     if entry is None:
@@ -596,7 +635,7 @@ def await_rollout(step: Step, at: Site) -> str:
     """Waits for a rollout; returns why it does not come about, or nothing when it has.
 
     Raises Held where all is well but old pods go on (a Job of a CronJob), or have to be replaced
-    by hand.
+    by hand; and TakenBack.
     """
     from .inventory import by_hand
 
@@ -606,6 +645,7 @@ def await_rollout(step: Step, at: Site) -> str:
             item = current(step.subject, at)
         except NotFound:  # deleted, and its pods with it
             return ""
+        confirm_template(item, step.subject, step.secrets)
         state, todo = rollout(item), by_hand(item, at.world())
         if state.failed and not todo:
             return state.message

@@ -236,6 +236,14 @@ def unbound(payload: Object, subject: str, account: Ref, world: World) -> Plan:
     )
 
 
+def leaving(item: Object, subject: str, said: str, account: Ref | None, world: World) -> Plan:
+    """The plan for what ends with an object that is on its way out: it is taken for a while."""
+    ends = seconds(item["metadata"]["deletionTimestamp"]) + LEEWAY
+    within = max(0, int(ends - world.now())) + CACHE
+    facts = (("stops", f"within {within} s, or {CACHE} s after it is gone"),)
+    return Plan(subject, ALREADY, said, "", item, account, facts, within=within)
+
+
 def it_is(subject: str) -> str:
     """How to go on about what ends."""
     return "they are" if subject.startswith("the tokens ") else "it is"
@@ -283,7 +291,7 @@ def of_bound_secret(secret: Object, subject: str, world: World, wish: Wish) -> P
     namespace, name = metadata["namespace"], metadata["name"]
     ref = Ref("Secret", namespace, name)
     if metadata.get("deletionTimestamp"):
-        return Plan(subject, ALREADY, f"secret/{name} is being deleted", within=LEEWAY + CACHE)
+        return leaving(secret, subject, f"secret/{name} is being deleted", None, world)
     facts: list[tuple[str, str]] = []
     renew: tuple[str, ...] = ()
     account = None
@@ -314,6 +322,8 @@ def of_bound_secret(secret: Object, subject: str, world: World, wish: Wish) -> P
                 wanted=(ref,),
             )
         facts.append(("loses", f"secret/{name} {holds}"))
+        tells = satoken(world, namespace, "inspect", f"secret/{name}")
+        facts.append(("stays", f"a token that was only copied into it; before, {tells} tells"))
     else:
         facts.append(("note", "which tokens are bound to a Secret is written nowhere"))
     return Plan(
@@ -334,7 +344,7 @@ def holding(secret: Object) -> str:
     if "type" not in secret:  # all that is known of it stands in the token
         return "may hold more than a token, and cannot be looked at"
     count = int(secret.get("dataCount") or len(secret.get("data") or ()))
-    return f"holds {count} value{'s' * (count != 1)}, which would be lost with it"
+    return f"holds {count} value{'s' * (count != 1)}, lost with it"
 
 
 def copied(namespace: str, name: str, world: World) -> str:
@@ -359,7 +369,8 @@ def of_legacy(secret: Object, subject: str, world: World) -> Plan:
     facts.append(("used", f"last on {used} (UTC)" if used else f"never{recorded(world)}"))
     base = Plan(subject, ALREADY, "", account=account, facts=tuple(facts))
     if metadata.get("deletionTimestamp"):
-        return base._replace(message=f"secret/{name} is being deleted")
+        going = leaving(secret, subject, f"secret/{name} is being deleted", account, world)
+        return going._replace(facts=(*facts, *going.facts))
     if since:
         said = f"secret/{name} is marked invalid since {since}"
         return base._replace(message=said, undo=(undo,), further=(gone,), wanted=refs)
@@ -439,10 +450,8 @@ def of_pod(pod: Object, subject: str, world: World, wish: Wish) -> Plan:
     grace = grace_of(pod, wish)
     until = metadata.get("deletionTimestamp")
     if until:
-        left_over = max(0, int(seconds(until) - world.now()))
         said = f"pod/{name} is being deleted, and its tokens end with it"
-        within = left_over + LEEWAY + CACHE
-        return Plan(subject, ALREADY, said, account=account, within=within)
+        return leaving(pod, subject, said, account, world)
     facts: list[tuple[str, str]] = []
     undo: tuple[str, ...] = ()
     if not blind:
@@ -523,8 +532,7 @@ def of_account(namespace: str, name: str, world: World) -> Plan:
     subject = f"all tokens of serviceaccount {name}"
     metadata = account["metadata"]
     if metadata.get("deletionTimestamp"):
-        said = "it is being deleted"
-        return Plan(subject, ALREADY, said, account=ref, within=LEEWAY + CACHE)
+        return leaving(account, subject, "it is being deleted", ref, world)
     if metadata.get("finalizers"):
         held = ", ".join(metadata["finalizers"])
         return Plan(

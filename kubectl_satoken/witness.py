@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import ApiError, Forbidden, SatokenError, TooOld, one_line
 from .mint import Ask, Bound, mint
-from .revoke import RECREATE, Plan
+from .revoke import Plan
 from .token import Claims, decode
 from .world import Sealed
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .cluster import Api
 
 LIFE = 600  # seconds; the least that an API server grants (ValidateTokenRequest)
+
+ACCOUNT = "ServiceAccount"
 
 # To a Secret tokens of any account are bound, and this one every namespace has.
 ANY_ACCOUNT = "default"
@@ -36,7 +38,7 @@ def make(api: "Api", plan: Plan) -> Witness:
     assert item is not None
     metadata = item["metadata"]
     bound = None
-    if plan.action != RECREATE:
+    if item["kind"] != ACCOUNT:
         bound = Bound(item["kind"], metadata["name"], metadata["uid"])
     account = plan.account.name if plan.account and plan.account.name else ANY_ACCOUNT
     minted = mint(api, Ask(metadata["namespace"], account, seconds=LIFE, bound=bound))
@@ -47,10 +49,10 @@ def make(api: "Api", plan: Plan) -> Witness:
 
 def words(plan: Plan, *, named: bool = False) -> str:
     """What the token is called; ``named`` where it was not said yet what is deleted."""
-    if plan.action == RECREATE:
-        return "a token of the old account"
     item = plan.object
     assert item is not None
+    if item["kind"] == ACCOUNT:
+        return "a token of the old account"
     what = f"{item['kind'].lower()}/{item['metadata']['name']}" if named else "it"
     return f"a token bound to {what}"
 

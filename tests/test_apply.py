@@ -190,6 +190,18 @@ def test_what_somebody_else_has_changed_is_left(tmp_path: Path) -> None:
         assert store.writes == []
 
 
+def test_what_somebody_has_changed_back_keeps_its_secret(tmp_path: Path) -> None:
+    """Even without pods: those that it will have need the token."""
+    with site(tmp_path) as (at, store):
+        mark = Step(INVALIDATE, subject("Secret", "web-token"), (ONE,), "")
+        with pytest.raises(apply.TakenBack, match="cronjob/web back: it uses web-token again"):
+            apply.confirm_given_up(mark, [patch()], at)
+        apply.confirm_given_up(mark._replace(secrets=(TWO,)), [patch()], at)
+        apply.confirm_given_up(mark, [patch(uid="another")], at)
+        store.item["spec"]["template"]["spec"].pop("volumes")
+        apply.confirm_given_up(mark, [patch()], at)
+
+
 def test_what_was_made_anew_is_left(tmp_path: Path) -> None:
     with site(tmp_path) as (at, store):
         store.item["metadata"]["uid"] = "u2"

@@ -334,10 +334,13 @@ KEYS = (
     *("spec", "template", "containers", "initContainers", "volumes", "env", "envFrom", "secret"),
     *("secretRef", "secretKeyRef", "valueFrom", "name", "imagePullSecrets", "projected", "sources"),
     *("csi", "nodePublishSecretRef", "serviceAccountName", "tokenSecretRef", "replicas", "suspend"),
-    *("status", "conditions", "jobTemplate"),
+    *("status", "conditions", "jobTemplate", "kind", "key", "namespace"),
 )
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.sampled_from(["", "t", "web"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(["", "t", "web", "Secret", "token"]),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
     ),

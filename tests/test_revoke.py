@@ -6,13 +6,21 @@ from typing import Any
 
 import pytest
 
-from kubectl_satoken import revocation, revoke, writes
+from kubectl_satoken import revocation, revoke, witness, writes
 from kubectl_satoken.cluster import connect
 from kubectl_satoken.consumers import Consumer, Found, Use
 from kubectl_satoken.credentials import Credentials
 from kubectl_satoken.denied import grant
 from kubectl_satoken.env import Env
-from kubectl_satoken.errors import AlreadyExists, Conflict, Forbidden, UsageError
+from kubectl_satoken.errors import (
+    AlreadyExists,
+    Conflict,
+    Forbidden,
+    SatokenError,
+    ServerError,
+    TooOld,
+    UsageError,
+)
 from kubectl_satoken.kubeconfig import Target
 from kubectl_satoken.revocation import Result, write
 from kubectl_satoken.revoke import (
@@ -225,7 +233,7 @@ def test_an_object_that_cannot_be_seen_is_deleted_by_the_uid_in_the_token() -> N
 def test_content_is_lost_only_when_asked_for() -> None:
     made = plan(ACCOUNT + FULL_SECRET, claims(**TO_SECRET), wish=Wish(content=True))
     assert made.action == DELETE
-    assert fact(made, "loses") == "secret/lock holds 1 value, which would be lost with it"
+    assert fact(made, "loses") == "secret/lock holds 1 value, lost with it"
 
 
 # --- pods -----------------------------------------------------------------------------------------
@@ -577,3 +585,66 @@ def test_hundreds_of_types_that_cannot_be_looked_at_are_one_row() -> None:
 def test_the_time_of_these_worlds() -> None:
     assert world("").now() == NOON_SECONDS, NOON
     assert revocation.WORDS.keys() >= {PLANNED, ALREADY, IMPOSSIBLE}
+
+
+# --- the token that is made to see others end -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (
+            Forbidden('User "jane" cannot create resource "serviceaccounts/token" in API group ""'),
+            "you may not create serviceaccounts/token",
+        ),
+        (TooOld("not served", code=404), "this API server makes no tokens"),
+        (ServerError("not allowed", code=405), "this API server makes no tokens"),
+        (
+            Forbidden("admission webhook denied eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln"),
+            "no token could be made for that: admission webhook denied ***",
+        ),
+    ],
+    ids=["rights", "old", "off", "policy"],
+)
+def test_why_there_is_no_such_token(error: SatokenError, why: str) -> None:
+    assert witness.why_not(error) == why
+
+
+@pytest.mark.parametrize(
+    ("found", "account", "bound"),
+    [
+        (
+            revoke.of_pod_named("shop", "web-0", world(POD), WISH),
+            "web",
+            ("Pod", "web-0", "pod-uid"),
+        ),
+        (
+            # which tokens are bound to it is written nowhere: that of any account will do
+            revoke.of_secret("shop", "lock", world(EMPTY_SECRET), WISH),
+            "default",
+            ("Secret", "lock", "lock-uid"),
+        ),
+        (revoke.of_account("shop", "web", world(ACCOUNT)), "web", None),
+    ],
+    ids=["pod", "secret", "account"],
+)
+def test_it_is_bound_to_what_is_to_be_deleted_and_short_lived(
+    found: Plan, account: str, bound: tuple[str, str, str] | None
+) -> None:
+    token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln"
+    asked: list[faults.Request] = []
+
+    def reply(request: faults.Request) -> Reply:
+        asked.append(request)
+        return Reply(201, {"status": {"token": token}})
+
+    with faults.serve(reply) as server:
+        made = witness.make(api(server), found)
+    (request,) = asked
+    assert request.path == f"/api/v1/namespaces/shop/serviceaccounts/{account}/token"
+    spec = json.loads(request.body)["spec"]
+    assert (spec["audiences"], spec["expirationSeconds"]) == ([], 600)
+    reference = spec.get("boundObjectRef")
+    assert (reference and tuple(reference[key] for key in ("kind", "name", "uid"))) == bound
+    assert token not in repr(made)
+    assert f"a token of serviceaccount {account} that was made for this" in made.fact[1]

@@ -339,7 +339,8 @@ class Job:
         from ..discovery import find
         from ..fixes import satoken
         from ..mounts import account_of
-        from ..pod_tokens import choose
+        from ..pod_tokens import choose, sources
+        from ..server import api_audiences
         from ..targets import fetch, parse
         from ..workloads import template_pod
 
@@ -367,7 +368,13 @@ class Job:
                     f"{flag} cannot be used with pod/{name}: the pod says all of it",
                     f"for another token of its account: {other}",
                 )
-        asked, notes = choose(item, tuple(self.args.audiences), self.args.volume or "", other)
+        audiences = tuple(self.args.audiences)
+        named = {one.audience for one in sources(item)}
+        other_one = audiences and audiences[0] not in named and "" in named
+        if other_one and audiences[0] in (api_audiences(self.world) or ()):
+            # volumes leave out the audience of the API server, which their tokens have
+            audiences = ("", *audiences[1:])
+        asked, notes = choose(item, audiences, self.args.volume or "", other)
         for text in notes:
             self.note(text)
         return asked

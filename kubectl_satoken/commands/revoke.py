@@ -256,9 +256,12 @@ class Job:
             why = f": {before.error}" if before.error else ""
             said = f"the API server refuses it already{why}"
             plan = plan._replace(outcome=ALREADY, message=said, action="", further=())
+        leaving = plan.outcome == ALREADY and plan.object is not None
+        if self.args.yes and before is None and (plan.action in (DELETE, RECREATE) or leaving):
+            plan, before = self.take_witness(plan)
+            if leaving and self.unseen:
+                self.notes.append(f"not verified by a review: {self.unseen}")
         if plan.outcome == PLANNED and self.args.yes:
-            if before is None and plan.action in (DELETE, RECREATE):
-                plan, before = self.take_witness(plan)
             started = time.monotonic()
             # first of all, since a token that leaked may be in use; what uses it is the same after
             self.act(plan)
@@ -281,12 +284,12 @@ class Job:
 
     def say_what_is_not_known(self, plan: "Plan", before: "Seen | None") -> None:
         """Notes what the verdict on the token, or the want of one, leaves open."""
-        from ..revoke import ALREADY, CACHE, INVALIDATE
+        from ..revoke import ALREADY, INVALIDATE
 
         if before is not None:
             if before.taken and plan.outcome == ALREADY and not self.args.yes:
                 self.notes.append(
-                    f"the API server takes it still, which it may for {CACHE} s (--yes waits)"
+                    f"the API server takes it still, which it may for {plan.within} s (--yes waits)"
                 )
         elif self.token is not None and plan.action == INVALIDATE and not self.args.yes:
             self.notes.append("the API server was not asked about it: that would count as a use")
@@ -330,6 +333,7 @@ class Job:
     def take_witness(self, plan: "Plan") -> "tuple[Plan, Seen | None]":
         """Makes a token that ends with the others, and asks about it; without, notes why."""
         from .. import witness
+        from ..revoke import PLANNED
 
         try:
             made = witness.make(self.api, plan)
@@ -340,7 +344,7 @@ class Job:
         before = self.judge()
         if before is None:
             return plan, None
-        if not before.taken:
+        if not before.taken and plan.outcome == PLANNED:
             why = f": {before.error}" if before.error else ""
             self.unseen = f"a token made for that was refused from the start{why}"
             return plan, None

@@ -491,6 +491,35 @@ def test_two_people_at_once(cluster: Cluster, stage: Stage) -> None:
         assert state(stage) == before
 
 
+def test_one_person_goes_where_another_goes_back(stage: Stage) -> None:
+    """Who waits for new pods is told at once that there will be none."""
+    set_out(stage, secret(), workload())
+    with pods_run(stage, steady=("web",), never=lambda pod: not legacy(pod)) as watch:
+        rolled_out(stage, "deployment/web")
+        before = state(stage)
+        watch.start()
+        there = subprocess.Popen(
+            ["kubectl", "satoken", "migrate", "-n", stage.namespace, "sa/web", *APPLY],
+            env=stage.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert there.stdout is not None
+        assert any(line == "patch deployment/web done\n" for line in there.stdout)
+        own = stage.environ["HOME"]
+        stage.environ["HOME"] = f"{own}/john"
+        migrate(stage, "sa/web", *UNDO)
+        said, _ = there.communicate(timeout=30)
+        why = "somebody has changed deployment/web back: it uses web-token again"
+        assert f"rollout deployment/web held back: {why}" in " ".join(said.split())
+        assert there.returncode == 1
+        assert state(stage) == before
+        stage.environ["HOME"] = own
+        migrate(stage, "sa/web", *UNDO)
+        assert state(stage) == before
+
+
 def test_one_person_twice_is_told(cluster: Cluster, stage: Stage) -> None:
     set_out(stage, secret(), workload())
     with gate(cluster) as server, pods_run(stage):

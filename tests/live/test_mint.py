@@ -285,6 +285,11 @@ def test_a_pod_gets_what_the_kubelet_asks_for(desk: Desk) -> None:
         }
         issuer = desk.claims("web")["aud"]
         assert spec["audiences"] == (audience or issuer)
+    # the audience that its token has, though no volume names it
+    made = json.loads(desk.mint("pod/web-0", "--audience", *issuer, "-o", "json").stdout)
+    assert (made["spec"]["audiences"], made["spec"]["expirationSeconds"]) == (issuer, 3607)
+    done = desk.mint("pod/web-0", "--audience", "nobody", check=False)
+    assert (done.returncode, done.stdout) == (2, "")
     done = desk.mint("pod/web-0", check=False)
     assert done.returncode == 2
     assert "pod/web-0 has 3 tokens: say which by --audience or --volume" in done.stderr

@@ -341,7 +341,9 @@ def test_a_secret_that_holds_something_is_not_lost_by_the_way(office: Office) ->
             assert done.stdout.startswith("cannot revoke: ")
             assert "say --delete-content if that is meant" in flat(done.stdout)
     assert office.state() == before
-    office.ended(token, "-", "--delete-content", stdin=token)
+    said = flat(office.ended(token, "-", "--delete-content", stdin=token))
+    assert "loses secret/full holds 1 value, lost with it" in said
+    assert "stays a token that was only copied into it; before, kubectl satoken inspect" in said
 
 
 def test_a_handle_by_its_name(office: Office) -> None:
@@ -753,6 +755,40 @@ def test_who_may_make_no_token_is_told_that_nothing_was_seen(word: str, office: 
     assert found["message"].endswith(
         "(not verified by a review: you may not create serviceaccounts/token)"
     )
+
+
+def test_a_pod_that_is_being_deleted_has_tokens_that_are_taken_for_a_while(office: Office) -> None:
+    node = f"node-{office.namespace}"
+    manifest = f"{{apiVersion: v1, kind: Node, metadata: {{name: {node}}}}}"
+    office.kubectl("create", "-f", "-", stdin=manifest)
+    try:
+        bound_to_it = POD.replace("serviceAccountName", f"nodeName: {node}, serviceAccountName")
+        office.kubectl("apply", "-f", "-", stdin=bound_to_it)
+        office.kubectl("delete", "pod", "web-0", "--grace-period=5", "--wait=false")
+        dry = office.revocation("pod/web-0")
+        assert (dry["outcome"], dry["review"]) == ("already", None)
+        assert 60 < dry["withinSeconds"] <= 75
+        done = office.revoke("pod/web-0")
+        assert "or 10 s after it is gone" in flat(done.stdout)
+        found = office.revocation("pod/web-0", "--yes", "--timeout=1s", status=1)
+        assert (found["outcome"], found["review"]["made"]) == ("taken", True)
+        waiting = subprocess.Popen(
+            ["kubectl", "satoken", "revoke", "pod/web-0", "--yes"],
+            env=office.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert waiting.stderr is not None
+        assert "refuses a token bound to pod/web-0 (up to " in waiting.stderr.readline()
+        office.kubectl("delete", "pod", "web-0", "--force", "--grace-period=0")
+        said, _ = waiting.communicate(timeout=30)
+        assert waiting.returncode == 0
+        assert said.startswith("already revoked: the tokens of pod/web-0: ")
+        assert "and the API server refuses a token bound to it" in flat(said)
+    finally:
+        office.kubectl("delete", "node", node)
 
 
 def test_a_policy_that_lets_nobody_have_a_token(office: Office) -> None:

@@ -70,11 +70,30 @@ def test_the_token_of_a_running_pod(stage: Stage) -> None:
     assert revoke(stage, "-", "--yes", token=token).stdout.startswith("already revoked: ")
 
 
+def test_a_running_pod_by_its_name(stage: Stage) -> None:
+    """The token that is made to see it lasts as long as that in the container, and no longer."""
+    run_pods(stage, MINE, kind="Deployment")
+    old = pod_of(stage)
+    token = stage.shell(f"kubectl -n $NS exec {old} -- {TOKEN}").stdout
+    done = revoke(stage, old, "-n", stage.namespace, "--yes", "--grace-period=3", "-o", "json")
+    found = json.loads(done.stdout)
+    assert found["outcome"] == "revoked"
+    review = found["review"]
+    assert (review["by"], review["taken"], review["made"]) == ("TokenReview", False, True)
+    assert review["afterSeconds"] > 2, "not before the container has ended"
+    assert f"until the API server refuses a token bound to {old} (up to " in done.stderr
+    assert revoke(stage, "-", token=token).stdout.startswith("already revoked: ")
+    wait(stage)
+    assert answers(stage) == "201"
+
+
 def test_the_account_of_a_running_pod(stage: Stage) -> None:
     run_pods(stage, MINE, kind="Deployment")
     assert answers(stage) == "201"
     done = revoke(stage, "sa/web", "-n", stage.namespace, "--yes")
-    assert "get 401 Unauthorized, until they are made anew" in " ".join(done.stdout.split())
+    said = " ".join(done.stdout.split())
+    assert "get 401 Unauthorized, until they are made anew" in said
+    assert "the API server refuses a token of the old account" in said
     stage.until(
         f"kubectl -n $NS exec {pod_of(stage)} -- apiget whoami 2>&1 | grep -q -e '^401' -e ' 401'"
     )
