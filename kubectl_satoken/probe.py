@@ -69,9 +69,10 @@ EOF
   )
 elif command -v openssl >/dev/null 2>&1; then
   echo "by=openssl"
+  t=; timeout 10 true 2>/dev/null && t="timeout 10"
   out=$({ printf 'GET /api HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n' "$a"
-    printf 'Authorization: Bearer %s.%s.%s\r\n\r\n' "$h" "$p" "$s"; sleep 2; } |
-    openssl s_client -quiet -verify_return_error -CAfile "$d/ca.crt" -connect "$a" 2>&1 |
+    printf 'Authorization: Bearer %s.%s.%s\r\n\r\n' "$h" "$p" "$s"; } |
+    $t openssl s_client -quiet -verify_return_error -CAfile "$d/ca.crt" -connect "$a" 2>&1 |
     while IFS= read -r line; do
       case $line in
         (HTTP/1.*) line=${line#* }; echo "status=${line%% *}"; break;;
@@ -287,5 +288,21 @@ def seen(
             taken = status != "401"
             token["reviews"] = [{"by": by, "authenticated": taken, "error": "" if taken else "401"}]
         else:
-            token["unreached"] = one_line(facts.get("error", "")) or "no answer"
+            token["unreached"] = plain(one_line(facts.get("error", ""))) or "no answer"
     return token
+
+
+# OpenSSL's way to put it: thread:error:code:library:function:reason:file:line:what was tried
+OPENSSL = r":error:[0-9A-F]+:[^:]*:[^:]*:([^:]+):"
+VERIFY = r"verify error:num=\d+:([^:]+?)(?= \w+:error:|$)"
+
+
+def plain(error: str) -> str:
+    """What went wrong in a request, without OpenSSL's numbers and files."""
+    import re
+
+    certificate = re.search(VERIFY, error)
+    if certificate:
+        return f"certificate verify failed: {certificate[1]}"
+    reason = re.search(OPENSSL, error)
+    return reason[1] if reason else error
