@@ -323,14 +323,16 @@ def examine_item(
         for skip in skipped:
             if skip not in report.skipped:
                 report.skipped.append(skip)
-        alive = subject["kind"] == "Pod" and is_live(subject)
+        # a token is that of a pod which was looked at before
+        again = subject["kind"] == "Token"
+        alive = again or (subject["kind"] == "Pod" and is_live(subject))
         for finding in findings:
             # the pods of one workload have one fault, however many they are
             key = (finding.code, maker(subject, world), finding.ignored is None)
             known = found.get(key)
             if known is None or (alive and not known.affected):
                 found[key] = Cause(finding, int(alive), targets=(name,))
-            elif alive:
+            elif alive and not again:
                 found[key] = known._replace(affected=known.affected + 1)
         if subject["kind"] == "Token":
             if subject.get("file"):
