@@ -197,8 +197,15 @@ def from_files(
     if not targets and files.targets:
         # a snapshot of a target is about that, whatever else had to be read for it
         namespace, targets = asked_in(files)
+    scope = files.swept()
     if targets:
         report = diagnose(targets, namespace, files, wanted=wanted)
+    elif scope is not None:
+        # what is told of a cluster is told of its snapshot
+        from ..sweep import everything, sweep
+
+        files.namespace = scope or args.namespace or ""
+        report = sweep(everything(files), files, wanted=wanted)
     else:
         report = diagnose_objects(files.objects(), files, wanted=wanted)
         if not report.targets:
