@@ -226,11 +226,26 @@ def read(
     for path in paths:
         for file in files_of(path, recursive):
             text = read_text(file, env)
-            objects += parse(text, "standard input" if file == "-" else file)
+            try:
+                objects += parse(text, "standard input" if file == "-" else file)
+            except ManifestError as error:
+                error.hint = error.hint or rendered_first(file, text)
+                raise
             files.append((file, text if file == "-" else None))
     world = ManifestWorld(objects, namespace, env.now())
     world.files = files
     return world
+
+
+def rendered_first(path: str, text: str) -> str:
+    """What to do with a file that manifests are made from; empty for any other."""
+    name = os.path.basename(path).lower()
+    if name in ("kustomization.yaml", "kustomization.yml"):
+        folder = os.path.dirname(path) or "."
+        return f"'kubectl kustomize {folder}' writes the manifests: pipe them into -f -"
+    if "{{" in text or name in ("chart.yaml", "values.yaml"):
+        return "a Helm chart? 'helm template CHART' writes the manifests: pipe them into -f -"
+    return ""
 
 
 def read_text(path: str, env: Env) -> str:
