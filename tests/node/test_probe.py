@@ -81,6 +81,20 @@ def test_what_has_no_program_for_a_request_says_so(stage: Stage) -> None:
     assert "no curl, python3 or openssl there for a request" in text
 
 
+def test_without_a_certificate_there_is_no_request_to_make_with_the_token(stage: Stage) -> None:
+    volume = "{name: t, projected: {sources: [{serviceAccountToken: {path: mine}}]}}"
+    told = "env: [{name: TOKEN, value: /tokens/mine}]"
+    app = TOOLS.replace(
+        "{name: app,", f"{{name: app, {told}, volumeMounts: [{{name: t, mountPath: /tokens}}],"
+    )
+    mine = f"serviceAccountName: web, containers: [{app}], volumes: [{volume}]"
+    run_pods(stage, f"automountServiceAccountToken: false, {mine}")
+    text = " ".join(probed(stage, "pod/web").stdout.split())
+    assert "token there, " in text
+    assert "no ca.crt there for a request" in text
+    assert "the token itself was not used" in text
+
+
 def test_without_a_shell_an_ephemeral_container_looks(stage: Stage) -> None:
     run_pods(stage, f"serviceAccountName: web, containers: [{BARE}]")
     report = probe(stage, "pod/web", "--probe-image", "tools:1")
