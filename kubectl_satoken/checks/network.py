@@ -118,7 +118,9 @@ def out_of_environment(pod: Object, container: str, names: list[str], world: Wor
     They stand in its ``env``, or are keys of a ConfigMap that its ``envFrom`` names: what a Secret
     holds is not looked at.
     """
-    item = next(item for _, item in container_paths(pod) if item["name"] == container)
+    item = next((item for _, item in container_paths(pod) if item["name"] == container), None)
+    if item is None:
+        return None
     own = [name for name in names if name in environment(item)]
     if own:
         gone = {"env": [{"name": name, "$patch": "delete"} for name in own]}

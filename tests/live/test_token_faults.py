@@ -18,6 +18,7 @@ import pytest
 from tests.cluster import Cluster, join
 from tests.cluster.pki import create_service_account_keys
 from tests.scenarios import AS_WEB, PLAIN, Stage, service_account, template
+from tests.scenarios.kubelet import NO_TOKENS
 
 WEB = template(AS_WEB, kind="Pod")
 
@@ -225,29 +226,6 @@ def test_an_account_that_is_gone(stage: Stage) -> None:
 
 # --- no token is made
 
-POLICY = """
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {name: no-tokens-NS}
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    resourceRules:
-    - apiGroups: ['']
-      apiVersions: [v1]
-      operations: [CREATE]
-      resources: [serviceaccounts/token]
-  validations: [{expression: 'false', message: no tokens today}]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {name: no-tokens-NS}
-spec:
-  policyName: no-tokens-NS
-  validationActions: [Deny]
-  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NS}}}
-"""
-
 WEBHOOK = """
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingWebhookConfiguration
@@ -264,7 +242,7 @@ webhooks:
 """
 
 
-@pytest.mark.parametrize(("denier", "words"), [(POLICY, "no tokens today"), (WEBHOOK, "nobody")])
+@pytest.mark.parametrize(("denier", "words"), [(NO_TOKENS, "not now"), (WEBHOOK, "nobody")])
 def test_a_denier_of_tokens_is_told_to_let_them_pass(denier: str, words: str, stage: Stage) -> None:
     stage.kubectl("apply", "-f", "-", stdin=denier.replace("NS", stage.namespace))
     stage.until("! kubectl -n $NS create token web >/dev/null")
