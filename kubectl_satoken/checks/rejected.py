@@ -462,10 +462,11 @@ def token_unknown_signing_key(token: Object, world: World) -> Iterator[Finding]:
     tokens of old have gone, then make the pods anew. A restored Secret must be made anew.
     """
     words_of = said(token, "token-unknown-signing-key")
+    if words_of is None and (not is_silent(token) or is_of_another_issuer(token, world)):
+        return
     kid = (token.get("header") or {}).get("kid")
     known = published_keys(world)
-    differs = is_silent(token) and kid and known and kid not in known
-    if words_of is None and (not differs or is_of_another_issuer(token, world)):
+    if words_of is None and (not kid or not known or kid in known):
         return
     here = at(token, "header kid", kid, here=True)
     evidence = [here, *besides(words_of)]
