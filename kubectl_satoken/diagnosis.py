@@ -315,6 +315,7 @@ def examine_item(
         report = report._replace(kinds=((item["kind"], item.get("apiVersion", "")),))
     found: dict[tuple[str, str, bool], Cause] = {}
     checked = 0
+    live = False
     used: list[Used] = []
     foreign: list[tuple[Name, str, Foreign]] = []
     for subject in with_tokens(subjects(item, world, report), look, report, world):
@@ -323,14 +324,17 @@ def examine_item(
         for skip in skipped:
             if skip not in report.skipped:
                 report.skipped.append(skip)
-        alive = subject["kind"] == "Pod" and is_live(subject)
+        # a token is that of a pod which was looked at before
+        again = subject["kind"] == "Token"
+        alive = again or (subject["kind"] == "Pod" and is_live(subject))
+        live = live or alive
         for finding in findings:
             # the pods of one workload have one fault, however many they are
             key = (finding.code, maker(subject, world), finding.ignored is None)
             known = found.get(key)
             if known is None or (alive and not known.affected):
                 found[key] = Cause(finding, int(alive), targets=(name,))
-            elif alive:
+            elif alive and not again:
                 found[key] = known._replace(affected=known.affected + 1)
         if subject["kind"] == "Token":
             if subject.get("file"):
@@ -349,12 +353,15 @@ def examine_item(
                 report.notes.append(
                     (name, f"{subject['metadata']['name']} has ended: nothing renews its token")
                 )
-    if not report.tokens and world.source != "cluster":
-        # in files the template is all there is: these are the tokens that its pods would have
+    causes = sorted(once(found.values()), key=lambda cause: rank(cause.finding))
+    on_paper = world.source != "cluster"
+    if not report.tokens and (on_paper or not (live or is_broken(causes))):
+        # the template is all there is: these are the tokens that its pods would have
         for path in template_paths(item):
             paper = admitted(template_pod(item, path) or {}, world)
             report.tokens.extend(tokens_of(paper, name, world))
-    causes = sorted(once(found.values()), key=lambda cause: rank(cause.finding))
+        if report.tokens and not on_paper:
+            report.notes.append((name, "by its template: no pod of it was seen"))
     return report._replace(
         causes=rooted([cause for cause in causes if cause.finding.ignored is None]),
         ignored=tuple(cause for cause in causes if cause.finding.ignored is not None),
@@ -378,6 +385,13 @@ def once(causes: Iterable[Cause]) -> list[Cause]:
         else:
             found.append(cause)
     return found
+
+
+def is_broken(causes: list[Cause]) -> bool:
+    """Whether there is an error among them that counts."""
+    return any(
+        cause.finding.severity == "error" and cause.finding.ignored is None for cause in causes
+    )
 
 
 def rights_of(item: Object, report: Report, world: World) -> Iterator[Rights]:
@@ -419,6 +433,8 @@ def probed(token: Object, world: World) -> str:
     asked, issued = token["asked"], (token.get("payload") or {}).get("iat")
     age = f", {words(world.now() - issued)} old" if isinstance(issued, int | float) else ""
     request = "no curl, python3 or openssl there for a request"
+    if not token["file"].get("trust", True):
+        request = "no ca.crt there for a request"
     if token.get("reviews"):
         taken = token["reviews"][0]["authenticated"]
         request = f"a request from there was {'taken' if taken else 'refused'}"

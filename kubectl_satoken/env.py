@@ -4,6 +4,7 @@ Everything that a test wants to set is an attribute here, so that no test patche
 """
 
 import os
+import stat
 import sys
 import time
 from collections.abc import Mapping
@@ -30,6 +31,14 @@ class Env:
     def now(self) -> float:
         """The time in seconds since the epoch."""
         return time.time() if self.fixed_now is None else self.fixed_now
+
+    def piped(self) -> bool:
+        """Whether stdin is a pipe or a file, and so may hold what a command is to read."""
+        try:
+            mode = os.fstat(self.stdin.fileno()).st_mode
+        except (OSError, ValueError):  # it is closed, or a test's
+            return False
+        return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
     def colour(self, when: str = "auto") -> bool:
         """Whether to colour stdout: ``always``, ``never``, or ``auto`` (a terminal, no NO_COLOR).

@@ -54,6 +54,8 @@ def patch_pod(
     owner = maker(pod, world)
     namespace = pod["metadata"].get("namespace", "")
     name = name_of(pod)
+    if (owner.name if owner is not None else name).endswith("*"):
+        return written_anew(pod, owner, world, patch, summary, metadata)
     if owner is not None and is_live(pod) and has_already(owner, patch, metadata):
         # the template was mended since the pod was made from it
         return Fix(f"{summary}: the template says so already", tuple(restart(pod, world)), "", True)
@@ -81,6 +83,30 @@ def patch_pod(
         commands = [kubectl(world, namespace, *words, "-p", dumps(nested))]
         commands += nudge(pod, owner, world)
     return Fix(summary, tuple(commands), recreates=True)
+
+
+def written_anew(
+    pod: Object,
+    owner: Owner | None,
+    world: World,
+    patch: Object,
+    summary: str,
+    metadata: Object | None,
+) -> Fix:
+    """The same for what has no name yet, but a generateName in a manifest: that, patched."""
+    from copy import deepcopy
+
+    namespace = pod["metadata"].get("namespace", "")
+    written = owner.object if owner else world.get("Pod", namespace, name_of(pod))
+    whole = deepcopy(written or {})
+    template = step_into(whole, owner.path if owner else ())
+    if not template:
+        return Fix(summary)
+    template["spec"] = merged(template["spec"], patch)
+    if metadata:
+        template["metadata"] = merged(template.get("metadata") or {}, metadata)
+    whole.pop("status", None)
+    return and_manifest(world, whole, summary)
 
 
 def name_of(pod: Object) -> str:
@@ -257,6 +283,8 @@ def restart(pod: Object, world: World) -> list[str]:
     owner = maker(pod, world)
     namespace = pod["metadata"].get("namespace", "")
     name = name_of(pod)
+    if owner is not None and owner.name.endswith("*"):
+        return []
     if owner is None:
         if not is_live(pod):
             return []
@@ -272,9 +300,18 @@ def restart(pod: Object, world: World) -> list[str]:
 
 
 def and_manifest(world: World, manifest: Object, summary: str) -> Fix:
-    """A fix that applies a manifest: the command carries it, so that it can be pasted as it is."""
+    """A fix that applies a manifest: the command carries it, so that it can be pasted as it is.
+
+    One with a generateName cannot be applied, but made.
+    """
     import yaml
 
+    verb = "apply"
+    if (manifest.get("metadata") or {}).get("generateName"):
+        # the name was made up when the manifest was read
+        kept = {key: value for key, value in manifest["metadata"].items() if key != "name"}
+        manifest = {**manifest, "metadata": kept}
+        verb = "create"
     text = yaml.safe_dump(manifest, sort_keys=False, default_flow_style=False)
-    command = f"{kubectl(world, '', 'apply', '-f', '-')} <<'EOF'\n{text}EOF"
+    command = f"{kubectl(world, '', verb, '-f', '-')} <<'EOF'\n{text}EOF"
     return Fix(summary, (command,), manifest=text)

@@ -38,11 +38,20 @@ def heed(finding: Finding, item: Object, world: World) -> Finding:
 
 
 def pairs(text: str) -> Iterator[tuple[list[str], str]]:
-    """Codes or names (in small letters) and the reason, for each part of an annotation."""
+    """Codes or names (in small letters) and the reason, for each part of an annotation.
+
+    People put blanks after commas, and a colon before the reason.
+    """
     for part in text.split(";"):
-        words, _, reason = " ".join(part.split()).partition(" ")
-        if words:
-            yield words.lower().split(","), reason
+        words = part.split()
+        codes: list[str] = []
+        while words and (not codes or codes[-1] == "" or words[0].startswith(",")):
+            codes = [*filter(None, codes), *words.pop(0).lower().split(",")]
+        if words and words[0] == ":":
+            words.pop(0)
+        named = [code.rstrip(":") for code in codes if code.rstrip(":")]
+        if named:
+            yield named, " ".join(words)
 
 
 def annotations(finding: Finding, item: Object, world: World) -> Iterator[tuple[Evidence, str]]:

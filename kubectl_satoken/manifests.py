@@ -15,7 +15,7 @@ from .errors import ManifestError
 from .times import seconds
 from .token_secrets import redacted
 from .workloads import TEMPLATE_PATHS, dotted, step_into, template_paths
-from .world import KINDS, Object, Unseen, Want
+from .world import KINDS, Object, Unseen, Want, Whole
 
 # What every namespace has, and hardly anybody writes into a manifest.
 EVERYWHERE: dict[tuple[str, str], Object] = {
@@ -27,7 +27,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 SNAPSHOT = ("satoken/v1", "Snapshot")
 
 
-class ManifestWorld:
+class ManifestWorld(Whole):
     """What can be seen in files. Implements world.World."""
 
     source = "manifests"
@@ -112,6 +112,13 @@ class ManifestWorld:
     def objects(self) -> Iterator[Object]:
         """All objects, in the order in which they were read."""
         yield from self._objects.values()
+
+    def swept(self) -> str | None:
+        """The namespace (empty: all) of which this is a snapshot, and of nothing else; or None."""
+        scopes = [where for kind, where in self._complete if kind == "Pod"]
+        if self.source != "cluster" or self.targets or not scopes:
+            return None
+        return scopes[0] if len(scopes) == 1 else ""
 
     def applied_before(self, one: Object, other: Object) -> bool:
         first, second = self._applied.get(id(one)), self._applied.get(id(other))
@@ -219,11 +226,26 @@ def read(
     for path in paths:
         for file in files_of(path, recursive):
             text = read_text(file, env)
-            objects += parse(text, "standard input" if file == "-" else file)
+            try:
+                objects += parse(text, "standard input" if file == "-" else file)
+            except ManifestError as error:
+                error.hint = error.hint or rendered_first(file, text)
+                raise
             files.append((file, text if file == "-" else None))
     world = ManifestWorld(objects, namespace, env.now())
     world.files = files
     return world
+
+
+def rendered_first(path: str, text: str) -> str:
+    """What to do with a file that manifests are made from; empty for any other."""
+    name = os.path.basename(path).lower()
+    if name in ("kustomization.yaml", "kustomization.yml"):
+        folder = os.path.dirname(path) or "."
+        return f"'kubectl kustomize {folder}' writes the manifests: pipe them into -f -"
+    if "{{" in text or name in ("chart.yaml", "values.yaml"):
+        return "a Helm chart? 'helm template CHART' writes the manifests: pipe them into -f -"
+    return ""
 
 
 def read_text(path: str, env: Env) -> str:

@@ -18,6 +18,13 @@ def with_token(api: Api, token: Sealed) -> Api:
     return connect(target, api.env, api.verbosity)
 
 
+def afresh(api: Api) -> Api:
+    """The same API server by a connection of its own: behind one address there may be several."""
+    other = connect(api.target, api.env, api.verbosity)
+    other.said = api.said
+    return other
+
+
 def review(api: Api, token: Sealed, audiences: Sequence[str] = ()) -> Object:
     """The API server's verdict: by, authenticated, user, uid, audiences, error.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from . import __version__
 from .errors import redact
 from .token_secrets import LAST_APPLIED, VALUE_ANNOTATIONS
-from .world import KINDS, Object, Sealed, Unseen, Want, World
+from .world import KINDS, Object, Sealed, Unseen, Want, Whole, World
 
 if TYPE_CHECKING:
     from .cluster import Api
@@ -24,7 +24,7 @@ Key = tuple[str, str, str]  # kind, namespace, name
 BY_NAME = ("ConfigMap", "EndpointSlice")
 
 
-class Recorder:
+class Recorder(Whole):
     """A World that notes what another one answers, and answers the same the next time."""
 
     def __init__(self, world: World) -> None:
@@ -159,11 +159,13 @@ def read_targets(targets: "list[Target]", namespace: str, world: Recorder) -> No
 def read_namespace(namespace: str, world: Recorder) -> None:
     """Reads a namespace, or (empty) all: its objects whole, and what the checks ask besides.
 
-    Raises Unseen where not even the pods may be listed.
+    That is what a sweep asks, and what is asked about each of these. Raises Unseen where not even
+    the pods may be listed.
     """
-    from .checks import examine
     from .diagnosis import diagnose_objects
+    from .sweep import everything, sweep
 
+    world.namespace = namespace
     objects = [*world.list("Pod", namespace)]
     for kind in KINDS.values():
         if not kind.namespaced or kind.kind in (*BY_NAME, "Pod"):
@@ -173,9 +175,7 @@ def read_namespace(namespace: str, world: Recorder) -> None:
         except Unseen:
             continue  # noted, and told by the checks that need it
     diagnose_objects(objects, world)
-    for item in objects:
-        if item["kind"] == "ServiceAccount":
-            examine(item, world, asked=False)
+    sweep(everything(world), world)
 
 
 def snapshot_object(

@@ -509,28 +509,32 @@ def lacks_pods(workload: Object) -> bool:
 
 
 def of_kinds(kinds: Sequence[Kind], world: Sweepable, selector: str = "") -> Iterator[Object]:
-    """All of some types, as ``kubectl get TYPE`` has them, and the pods that belong to them.
+    """All of some types, as ``kubectl get TYPE`` has them, the pods that belong to them, and what
+    these use.
 
     Raises UsageError for a type that can have no token, and Unseen.
     """
     if [kind.kind for kind in kinds] == ["Pod"]:
         yield from of_pods(world, selector)
         return
-    accounts: set[tuple[str, str]] = set()
+    accounts: Names = {}
+    secrets: Names = {}
+    wanted: set[tuple[str, str]] = set()
     uids: set[str] = set()
-    selected: set[str] = set()
+    told: set[tuple[str, str, str]] = set()
     for kind in kinds:
         bare = fit = False
         if kind.kind == "Pod":
-            for pod in of_pods(world, selector):
-                selected.add(pod["metadata"].get("uid", ""))
-                yield pod
+            for item in of_pods(world, selector):
+                if name_of(item) not in told:
+                    told.add(name_of(item))
+                    yield item
             continue
         for item in world.each(kind, selector):
             item = {**item, "kind": kind.kind, "apiVersion": kind.api_version}
             metadata = item["metadata"]
             if kind.kind == "ServiceAccount":
-                accounts.add((namespace_of(item), metadata["name"]))
+                wanted.add((namespace_of(item), metadata["name"]))
             elif kind.kind == "Secret":
                 if not examined(item):
                     continue
@@ -543,7 +547,9 @@ def of_kinds(kinds: Sequence[Kind], world: Sweepable, selector: str = "") -> Ite
             else:
                 fit = True
                 uids.add(metadata.get("uid", ""))
-            yield item
+            if name_of(item) not in told:
+                told.add(name_of(item))
+                yield item
         if bare and not fit:
             raise UsageError(
                 f"{kind.plural} have no pod template, so they have no token",
@@ -555,12 +561,17 @@ def of_kinds(kinds: Sequence[Kind], world: Sweepable, selector: str = "") -> Ite
             for item in world.each(KINDS[between], metadata=True):
                 if (controller_of(item) or {}).get("uid") in uids:
                     uids.add(item["metadata"]["uid"])
-    if uids or accounts:
+    if uids or wanted:
         for pod in world.each(KINDS["Pod"]):
             own = (controller_of(pod) or {}).get("uid") in uids
-            used = (namespace_of(pod), account_of(pod)) in accounts
-            if (own or used) and pod["metadata"].get("uid") not in selected:
+            if not own and (namespace_of(pod), account_of(pod)) not in wanted:
+                continue
+            note_used(pod, accounts, secrets)
+            if name_of(pod) not in told:
                 yield pod
+    for item in used(accounts, secrets, world):
+        if name_of(item) not in told:
+            yield item
 
 
 def of_pods(world: Sweepable, selector: str) -> Iterator[Object]:
@@ -570,6 +581,11 @@ def of_pods(world: Sweepable, selector: str) -> Iterator[Object]:
     for pod in world.each(KINDS["Pod"], selector):
         yield pod
         note_used(pod, accounts, secrets)
+    yield from used(accounts, secrets, world)
+
+
+def used(accounts: Names, secrets: Names, world: World) -> Iterator[Object]:
+    """The accounts and token Secrets of these names, as far as they can be seen."""
     for kind, names in (("ServiceAccount", accounts), ("Secret", secrets)):
         for namespace, name in names:
             try:
@@ -578,3 +594,8 @@ def of_pods(world: Sweepable, selector: str) -> Iterator[Object]:
                 break
             if item is not None and examined(item):
                 yield item
+
+
+def name_of(item: Object) -> tuple[str, str, str]:
+    """The name of an object."""
+    return item["kind"], namespace_of(item), item["metadata"]["name"]

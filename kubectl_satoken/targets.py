@@ -67,8 +67,11 @@ def parse(words: Sequence[str], find_kind: FindKind) -> list[Target]:
 def types(words: Sequence[str], find_kind: FindKind) -> list[Kind] | None:
     """The types that TYPE or TYPE1,TYPE2 alone means: all of them. None where names are given.
 
-    Raises UsageError for a word that is no type.
+    No type, or kubectl's word ``all``, means everything: no types. Raises UsageError for a word
+    that is none.
     """
+    if list(words) == ["all"]:
+        return []
     if len(words) > 1 or any("/" in word for word in words):
         return None
     found = []

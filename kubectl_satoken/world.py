@@ -6,7 +6,7 @@ raised, with the reason). Nothing else in the package reads objects, so "could n
 turn into "not there".
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 Object = dict[str, Any]
@@ -167,6 +167,34 @@ class World(Protocol):
 
     def prepare(self, wants: Iterable[Want]) -> None:
         """Says what will be asked, so that it can be fetched at once. Never raises."""
+
+
+class Whole:
+    """A World that is at hand from end to end, as a sweep reads it: see sweep.Sweepable."""
+
+    namespace = ""  # what a sweep is of; empty: all
+
+    def list(self, kind: str, namespace: str = "", *, metadata: bool = False) -> Iterator[Object]:
+        """As World has it."""
+        raise NotImplementedError
+
+    def each(self, kind: Kind, selector: str = "", *, metadata: bool = False) -> Iterator[Object]:
+        """All of a kind; there is nobody who would know selectors. Raises Unseen."""
+        return self.list(kind.kind, self.namespace, metadata=metadata)
+
+    def sketches(self, selector: str = "") -> Iterator[Object]:
+        """The pods, each as it is. Raises Unseen."""
+        return self.list("Pod", self.namespace)
+
+    def some(self, kind: Kind, wanted: Callable[[Object], bool]) -> Iterator[Object]:
+        """The workloads of a kind for which that holds. Raises Unseen."""
+        return filter(wanted, self.list(kind.kind, self.namespace))
+
+    def warnings(self) -> Iterator[Object]:
+        """The warning events. Raises Unseen."""
+        for event in self.list("Event", self.namespace):
+            if event.get("type") == "Warning":
+                yield event
 
 
 class Sealed:

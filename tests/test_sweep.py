@@ -34,7 +34,7 @@ from kubectl_satoken.pod_reader import (
     Type,
 )
 from kubectl_satoken.progress import ERASE, Progress
-from kubectl_satoken.sweep import lacks_pods, sweep
+from kubectl_satoken.sweep import lacks_pods, of_kinds, sweep
 from kubectl_satoken.sweep_world import Shelf, Stock
 from kubectl_satoken.times import seconds
 from kubectl_satoken.world import KINDS, Object, Unseen
@@ -672,3 +672,64 @@ def test_json_has_the_workloads() -> None:
     (finding,) = [one for one in value["findings"] if one["code"] == "SAT105"]
     assert [one["name"] for one in finding["targets"]] == ["a", "b"]
     json.dumps(value)
+
+
+# --- all of some types
+
+OF_SECRETS = f"""
+apiVersion: v1
+kind: Secret
+type: kubernetes.io/service-account-token
+metadata:
+  name: web-token
+  namespace: shop
+  uid: secret
+  creationTimestamp: "2026-11-22T11:50:00Z"
+  annotations: {{kubernetes.io/service-account.name: web}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {{name: web, namespace: shop, uid: sts}}
+spec:
+  template:
+    spec:
+      serviceAccountName: web
+      containers: [{{name: app, volumeMounts: [{{name: t, mountPath: {PLACE}}}]}}]
+      volumes: [{{name: t, secret: {{secretName: web-token}}}}]
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web-0
+  namespace: shop
+  uid: web-0
+  ownerReferences:
+  - {{apiVersion: apps/v1, kind: StatefulSet, name: web, uid: sts, controller: true}}
+spec:
+  serviceAccountName: web
+  containers: [{{name: app, volumeMounts: [{{name: t, mountPath: {PLACE}}}]}}]
+  volumes: [{{name: t, secret: {{secretName: web-token}}}}]
+"""
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ["StatefulSet"],
+        ["Pod"],
+        ["ServiceAccount"],
+        ["StatefulSet", "Pod"],
+        ["Secret", "ServiceAccount", "StatefulSet", "Pod"],
+    ],
+    ids=",".join,
+)
+def test_what_the_pods_of_a_type_use_is_looked_at_with_them_and_once(kinds: list[str]) -> None:
+    cluster = world(f"{WEB}---{OF_SECRETS}")
+    report = sweep(of_kinds([KINDS[kind] for kind in kinds], cluster), cluster)
+    assert "SAT201" in [cause.finding.code for cause in report.causes]
+    assert report.swept is not None
+    accounts = 2 if "ServiceAccount" in kinds else 1  # there is "default" besides
+    assert report.swept.counts == {
+        **{"pods": 1, "workloads": 1, "secrets": 1},
+        "serviceAccounts": accounts,
+    }

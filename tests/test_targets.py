@@ -3,7 +3,7 @@
 import pytest
 
 from kubectl_satoken.kinds import builtin_kind
-from kubectl_satoken.targets import parse, unknown_kind
+from kubectl_satoken.targets import parse, types, unknown_kind
 
 # A word, and the built-in kind that it means; empty where it means none.
 WORDS = {
@@ -87,6 +87,12 @@ def test_words_for_built_in_kinds(word: str) -> None:
 @pytest.mark.parametrize("word", DISCOVERED)
 def test_words_that_need_a_cluster(word: str) -> None:
     assert builtin_kind(word) is None
+
+
+def test_no_type_and_kubectls_word_for_all_mean_everything() -> None:
+    assert types([], unknown_kind) == types(["all"], unknown_kind) == []
+    assert types(["pod/all"], unknown_kind) is None
+    assert types(["all", "x"], unknown_kind) is None
 
 
 def test_a_kind_as_it_is_written_names_a_target() -> None:

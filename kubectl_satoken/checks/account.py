@@ -22,7 +22,9 @@ from ..workloads import (
 from ..world import Object, Unseen, World, is_custom
 from . import Evidence, Finding, Fix, at, check
 from .creation import stuck_alias
+from .file import LEEWAY
 from .kubelet import told
+from .network import moment
 
 NOT_FOUND = "error looking up service account"
 
@@ -355,10 +357,15 @@ def sa_deleted_after_pod(pod: Object, world: World) -> Iterator[Finding]:
     (`failed to fetch token: serviceaccounts "NAME" not found`), and no new pod of the workload can
     be made.
 
+    An account whose deletion is held by a finalizer is still there, and new pods get tokens for it.
+    They are refused like the old ones, from a minute after the deletion began
+    (`service account NAMESPACE/NAME has been deleted`).
+
     ### How to fix it
 
     Create the account again, with its bindings if they went too, and make the pods anew: a token
-    names the uid of its account, so the old ones stay refused.
+    names the uid of its account, so the old ones stay refused. Where a finalizer holds the old
+    account, see first to what it stands for.
     """
     if not is_live(pod) or finished(pod):
         return
@@ -377,6 +384,7 @@ def sa_deleted_after_pod(pod: Object, world: World) -> Iterator[Finding]:
     else:
         unsure = False
     if missing is None:
+        yield from account_is_going(pod, world)
         return
     token = api_tokens(pod, world)
     evidence = [at(pod, "spec.serviceAccountName", missing.name), missing]
@@ -389,17 +397,53 @@ def sa_deleted_after_pod(pod: Object, world: World) -> Iterator[Finding]:
         else f"serviceaccount {missing.name} is gone: no pod like this one can be made any more",
         missing,
         tuple(evidence),
-        Fix(
-            "create the account again, then make the pods anew",
-            (
-                create_account(missing.namespace, missing.name, world),
-                *restart(pod, world),
-            ),
-            recreates=True,
-        ),
+        account_again(pod, world),
         # the kubelet's word may be older than an account that was made since
         certainty="likely" if unsure else "certain",
     )
+
+
+def account_is_going(pod: Object, world: World) -> Iterator[Finding]:
+    """The finding on a pod whose account is there yet, and has been going away for too long."""
+    account = world.get("ServiceAccount", pod["metadata"].get("namespace", ""), account_of(pod))
+    going = moment(account["metadata"].get("deletionTimestamp")) if account else None
+    if account is None or going is None or world.now() - going <= LEEWAY:
+        return
+    if not api_tokens(pod, world):
+        return
+    here = at(
+        account, "metadata.deletionTimestamp", account["metadata"]["deletionTimestamp"], here=True
+    )
+    holders = ", ".join(account["metadata"].get("finalizers") or [])
+    evidence = [at(pod, "spec.serviceAccountName", here.name), here]
+    if holders:
+        evidence.append(at(account, "metadata.finalizers", holders))
+    yield Finding(
+        f"the token is refused: serviceaccount {here.name} is being deleted, "
+        f"for {words(world.now() - going)} now",
+        here,
+        tuple(evidence),
+        account_again(pod, world, holders or "its finalizers"),
+    )
+
+
+def account_again(pod: Object, world: World, holders: str = "") -> Fix:
+    """The fix that makes a pod's account again, then the pod.
+
+    ``holders`` are the finalizers that keep the old account, in words; empty where it is gone.
+    """
+    namespace, name = pod["metadata"].get("namespace", ""), account_of(pod)
+    summary = "create the account again, then make the pods anew"
+    commands: list[str] = []
+    if holders:
+        summary = (
+            f"when what holds it is done, or gone for good ({holders}), let it go, and {summary}"
+        )
+        release = '{"metadata":{"finalizers":null}}'
+        commands.append(kubectl(world, namespace, "patch", "serviceaccount", name, "-p", release))
+    if not (holders and name == "default"):  # which is made anew by itself
+        commands.append(create_account(namespace, name, world))
+    return Fix(summary, (*commands, *restart(pod, world)), recreates=True)
 
 
 # the kubelet looks once in a sync period whether a token is to be renewed

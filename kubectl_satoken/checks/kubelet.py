@@ -53,6 +53,10 @@ TEXTS = (
         r"failed to (fetch|get \S+ account) token.*"
         r"ValidatingAdmissionPolicy '(?P<name>[^']+)'.* denied request",
     ),
+    (
+        "SAT610",
+        r"failed to (fetch|get \S+ account) token.*failed calling webhook \"(?P<name>[^\"]+)\"",
+    ),
     ("SAT611", r"failed to get service acc?o?ount token attributes: (?P<why>.*)"),
     ("SAT611", r"(?P<why>.*csi\.storage\.k8s\.io/serviceAccount\.tokens.*)"),
     ("SAT612", r"failed to get service account( token)?: (?P<why>.*)"),
@@ -603,6 +607,28 @@ def denier(
     return Denier(name, at(item, place, "covers serviceaccounts/token"), command)
 
 
+def deniers_of(name: str, world: World) -> tuple[list[Denier], Unseen | None]:
+    """The denier of that name, or else all that it may be, and what could not be looked at."""
+    found: list[Denier] = []
+    unsure: Unseen | None = None
+    try:
+        found.extend(deniers(world))
+    except Unseen as unseen:
+        unsure = unseen
+    return [one for one in found if one.name == name] or found, unsure
+
+
+def exempt_tokens(named: list[Denier], world: World, then: str) -> Fix:
+    """The fix that has requests for tokens pass by a denier; ``then`` is what comes of it."""
+    if named:
+        return Fix(f"exempt requests for tokens from it ({then})", (named[0].command,))
+    shown = kubectl(
+        world, "", "get",
+        "validatingadmissionpolicies,validatingwebhookconfigurations,mutatingwebhookconfigurations",
+    )  # fmt: skip
+    return Fix("have its owner exempt serviceaccounts/token; this shows them all", (shown,))
+
+
 @check("SAT610", on="Pod", severity="error", stage="kubelet")
 def tokenrequest_denied_by_admission(pod: Object, world: World) -> Iterator[Finding]:
     """A webhook or policy denies the kubelet's request for the token.
@@ -612,7 +638,8 @@ def tokenrequest_denied_by_admission(pod: Object, world: World) -> Iterator[Find
     `failed to fetch token: admission webhook "NAME" denied the request: …`, or
     `ValidatingAdmissionPolicy 'NAME' … denied request`. Its rules cover
     `serviceaccounts/token` (often by `*/*`), so the kubelet's requests go through it, and it takes
-    them for something that it should refuse.
+    them for something that it should refuse. `failed calling webhook "NAME"`: there is nobody who
+    would answer, and its `failurePolicy` is Fail.
 
     ### How to fix it
 
@@ -622,27 +649,14 @@ def tokenrequest_denied_by_admission(pod: Object, world: World) -> Iterator[Find
     if said is None:
         return
     name = said.part("name")
-    found: list[Denier] = []
-    unsure: Unseen | None = None
-    try:
-        found.extend(deniers(world))
-    except Unseen as unseen:
-        unsure = unseen
-    named = [one for one in found if one.name == name] or found
-    shown = kubectl(
-        world, "", "get",
-        "validatingadmissionpolicies,validatingwebhookconfigurations,mutatingwebhookconfigurations",
-    )  # fmt: skip
+    named, unsure = deniers_of(name, world)
     yield Finding(
-        f"{name} denies the kubelet's request for the token",
+        f"{name} denies the kubelet's request for the token"
+        if "failed calling webhook" not in said.match[0]
+        else f"the kubelet gets no token: webhook {name}, which would be asked, does not answer",
         named[0].evidence._replace(here=True) if named else said.evidence,
         (said.evidence._replace(here=not named), *(one.evidence for one in named)),
-        Fix(
-            "exempt requests for tokens from it (the kubelet tries again within two minutes)",
-            (named[0].command,),
-        )
-        if named
-        else Fix("have its owner exempt serviceaccounts/token; this shows them all", (shown,)),
+        exempt_tokens(named, world, "the kubelet tries again within two minutes"),
         certainty="likely",
     )
     if unsure is not None:

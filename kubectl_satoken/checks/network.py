@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ..admission import ROOT_CA_CONFIG_MAP
-from ..fixes import kubectl, patch_pod
+from ..fixes import dumps, kubectl, patch_pod, restart
 from ..managed_fields import writers
 from ..mounts import api_tokens, container_paths, is_mirror
 from ..times import seconds
@@ -109,6 +109,51 @@ def in_cluster_env_missing(pod: Object, world: World) -> Iterator[Finding]:
             grouped(pod, wrong),
             "take it out, so that the kubelet's own value counts (pods are recreated)",
         ),
+    )
+
+
+def out_of_environment(pod: Object, container: str, names: list[str], world: World) -> Fix | None:
+    """The fix that takes variables of a container away; None where nothing seen sets them.
+
+    They stand in its ``env``, or are keys of a ConfigMap that its ``envFrom`` names: what a Secret
+    holds is not looked at.
+    """
+    item = next((item for _, item in container_paths(pod) if item["name"] == container), None)
+    if item is None:
+        return None
+    own = [name for name in names if name in environment(item)]
+    if own:
+        gone = {"env": [{"name": name, "$patch": "delete"} for name in own]}
+        return patch_pod(
+            pod,
+            world,
+            grouped(pod, {container: gone}),
+            "take it out of the env, so that the kubelet's own value counts (pods are recreated)",
+        )
+    namespace = pod["metadata"].get("namespace", "")
+    commands: list[str] = []
+    for source in item.get("envFrom") or []:
+        name = (source.get("configMapRef") or {}).get("name")
+        prefix = source.get("prefix") or ""
+        wanted = {word.removeprefix(prefix) for word in names if word.startswith(prefix)}
+        if not name or not wanted:
+            continue
+        try:
+            config_map = world.get("ConfigMap", namespace, name)
+        except Unseen:
+            continue
+        held = [key for key in (config_map or {}).get("data") or {} if key in wanted]
+        if held:
+            patch = dumps({"data": dict.fromkeys(held)})
+            words = ("patch", "configmap", name, "--type=merge", "-p", patch)
+            commands.append(kubectl(world, namespace, *words))
+    if not commands:
+        return None
+    return Fix(
+        "take it out of the ConfigMap that the env comes from, so that the kubelet's own value "
+        "counts, then make the pod anew",
+        (*commands, *restart(pod, world)),
+        recreates=True,
     )
 
 

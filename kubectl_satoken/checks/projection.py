@@ -77,13 +77,7 @@ def rewrite(pod: Object, world: World, summary: str) -> Fix:
     mended = deepcopy(written)
     mended.pop("status", None)
     mend(step_into(mended, owner.path if owner is not None else ())["spec"])
-    fix = and_manifest(world, mended, summary)
-    if mended["metadata"].get("generateName"):
-        # the name was made up when the manifest was read
-        mended["metadata"].pop("name")
-        fix = and_manifest(world, mended, summary)
-        fix = fix._replace(commands=(fix.commands[0].replace(" apply ", " create ", 1),))
-    return fix
+    return and_manifest(world, mended, summary)
 
 
 def mend(spec: Object) -> None:

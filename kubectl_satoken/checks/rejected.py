@@ -14,10 +14,12 @@ from ..server import api_audiences
 from ..times import lifetime, moment, words
 from ..token import LEGACY_ISSUER, audiences, bound
 from ..world import Object, Unseen, World
-from . import Evidence, Finding, Fix, at, check, registry
-
-# pkg/serviceaccount/claims.go, and go-jose's DefaultLeeway
-LEEWAY = 60
+from . import Evidence, Finding, Fix, Function, at, check, registry
+from .account import account_again, sa_deleted_after_pod
+from .file import LEEWAY
+from .kubelet import FETCH, deniers_of, exempt_tokens, room
+from .mount import projected_foreign_audience_used_for_api
+from .network import HOST, PORT, out_of_environment
 
 
 @cache
@@ -47,8 +49,11 @@ def is_refused(token: Object) -> bool:
 
 
 def said(token: Object, name: str) -> Evidence | None:
-    """The API server's own words, if they are those of that reason."""
-    for one in refusals(token):
+    """The API server's own words, if they are those of that reason.
+
+    Where it takes the token at other times, that is what there is to say: SAT811.
+    """
+    for one in refusals(token) if is_refused(token) else ():
         if reason_of(one["error"]) == name:
             return at(token, f"the API server, by {one['by']}", one["error"], here=True)
     return None
@@ -66,6 +71,17 @@ def pod_of(token: Object, world: World) -> Object | None:
         return world.get("Pod", metadata["namespace"], metadata["name"])
     except Unseen:
         return None
+
+
+def told_by(other: Function, token: Object, world: World) -> bool:
+    """Whether a check of the pod that a token is for tells the same, and more of it."""
+    pod = pod_of(token, world)
+    if pod is None:
+        return False
+    try:
+        return any(True for _ in other(pod, world))
+    except Unseen:
+        return False
 
 
 def anew(token: Object, world: World, summary: str) -> Fix:
@@ -162,20 +178,16 @@ def token_sa_deleted(token: Object, world: World) -> Iterator[Finding]:
     stay refused. Its bindings are by name and hold again.
     """
     words_of = said(token, "token-sa-deleted")
-    if words_of is None:
+    if words_of is None or told_by(sa_deleted_after_pod, token, world):
         return
-    metadata = token["metadata"]
     pod = pod_of(token, world)
-    create = kubectl(world, metadata["namespace"], "create", "serviceaccount", token["account"])
+    going = "not found" not in str(words_of.value)
     yield Finding(
-        f"the token is refused: serviceaccount {token['account']} is gone",
+        f"the token is refused: serviceaccount {token['account']} is "
+        + ("being deleted" if going else "gone"),
         words_of,
         (claim(token, "sub"), words_of),
-        Fix(
-            "make the account again, then the pods",
-            (create, *(restart(pod, world) if pod else [])),
-            recreates=True,
-        ),
+        account_again(pod, world, "its finalizers" if going else "") if pod else None,
     )
 
 
@@ -227,21 +239,51 @@ def token_bound_object_gone(token: Object, world: World) -> Iterator[Finding]:
 
     Take a new token; for use outside of a pod, one that is not bound to a pod.
     """
-    words_of = said(token, "token-bound-object-gone")
-    if words_of is None:
-        return
     payload = token.get("payload") or {}
     ties = [
         at(token, f"claim kubernetes.io {kind}", bound(payload, kind).get("name"))
         for kind in ("pod", "secret", "node")
         if bound(payload, kind)
     ]
+    words_of = said(token, "token-bound-object-gone")
+    if words_of is not None:
+        here = words_of
+        evidence = (*ties, words_of)
+    elif is_silent(token) and (gone := bound_to_nothing(token, world)):
+        here = gone
+        evidence = (*ties, gone)
+    else:
+        return
     yield Finding(
         "the token is refused: what it is bound to is gone",
-        words_of,
-        (*ties, words_of),
-        anew(token, world, "make the pod anew, or take a token that is not bound to it"),
+        here,
+        evidence,
+        anew(token, world, "make the pod anew; what uses its token elsewhere needs one of its own"),
     )
+
+
+def is_silent(token: Object) -> bool:
+    """Whether the API server refuses a token and does not say why."""
+    return is_refused(token) and not any(reason_of(one["error"]) for one in refusals(token))
+
+
+def bound_to_nothing(token: Object, world: World) -> Evidence | None:
+    """What a token is bound to, where that is not there, or is another of its name.
+
+    An earlier pod of the name of the one that it is for is SAT806.
+    """
+    payload, metadata = token.get("payload") or {}, token["metadata"]
+    for kind in ("Pod", "Secret"):
+        tie = bound(payload, kind.lower())
+        if not isinstance(tie.get("name"), str) or not tie["name"]:
+            continue
+        own = kind == "Pod" and tie["name"] == metadata["name"]
+        item = world.get(kind, metadata["namespace"], tie["name"])
+        if item is None:
+            return Evidence(kind, metadata["namespace"], tie["name"], "", "not found", here=True)
+        if item["metadata"].get("uid") != tie.get("uid") and not own:
+            return at(item, "metadata.uid", item["metadata"].get("uid"), here=True)
+    return None
 
 
 @check("SAT806", on="Token", severity="error", stage="token")
@@ -331,12 +373,14 @@ def token_wrong_audience(token: Object, world: World) -> Iterator[Finding]:
     words_of = said(token, "token-wrong-audience")
     if words_of is None and not is_foreign(token, world):
         return
+    if told_by(projected_foreign_audience_used_for_api, token, world):
+        return
     here = at(token, "claim aud", audiences(token.get("payload") or {}), here=True)
     yield Finding(
         "the token is for another service than the API server",
         here,
         (here, *besides(words_of)),
-        anew(token, world, "take the audience out of the pod's volume, then make the pod anew"),
+        anew(token, world, "make the pod anew, whose volume is for a token for the API server"),
         certainty="certain" if words_of else "likely",
     )
 
@@ -344,7 +388,7 @@ def token_wrong_audience(token: Object, world: World) -> Iterator[Finding]:
 def is_foreign(token: Object, world: World) -> bool:
     """Whether a token is refused without a reason, and is for none that the API server is."""
     own = set(audiences(token.get("payload") or {}))
-    if not own or not is_refused(token) or any(reason_of(one["error"]) for one in refusals(token)):
+    if not own or not is_silent(token):
         return False
     known = api_audiences(world)
     return known is not None and not own & known
@@ -380,8 +424,7 @@ def token_unknown_issuer(token: Object, world: World) -> Iterator[Finding]:
         return
     words_of = said(token, "token-unknown-issuer")
     here_issuer = issuer_of(world)
-    silent = not any(reason_of(one["error"]) for one in refusals(token))
-    if words_of is None and not (silent and issuer and here_issuer and issuer != here_issuer):
+    if words_of is None and not (is_silent(token) and is_of_another_issuer(token, world)):
         return
     here = claim(token, "iss", here=True)
     evidence = [here]
@@ -419,16 +462,15 @@ def token_unknown_signing_key(token: Object, world: World) -> Iterator[Finding]:
     tokens of old have gone, then make the pods anew. A restored Secret must be made anew.
     """
     words_of = said(token, "token-unknown-signing-key")
-    if words_of is None:
+    if words_of is None and (not is_silent(token) or is_of_another_issuer(token, world)):
         return
-    here = at(token, "header kid", (token.get("header") or {}).get("kid"), here=True)
+    kid = (token.get("header") or {}).get("kid")
+    known = published_keys(world)
+    if words_of is None and (not kid or not known or kid in known):
+        return
+    here = at(token, "header kid", kid, here=True)
     evidence = [here, *besides(words_of)]
-    try:
-        keys = (world.text("/openid/v1/jwks") or {}).get("keys") or []
-    except Unseen:
-        keys = []
-    if keys:
-        known = [str(key.get("kid")) for key in keys if isinstance(key, dict)]
+    if known:
         evidence.append(Evidence("", "", "/openid/v1/jwks", "keys[*].kid", known))
     yield Finding(
         "the token is signed with a key that the API server does not know",
@@ -439,7 +481,24 @@ def token_unknown_signing_key(token: Object, world: World) -> Iterator[Finding]:
             world,
             "add the old public key to --service-account-key-file, then make the pods anew",
         ),
+        certainty="certain" if words_of else "likely",
     )
+
+
+def published_keys(world: World) -> list[str]:
+    """The ids of the keys that the API server publishes; none where they are not seen."""
+    try:
+        keys = (world.text("/openid/v1/jwks") or {}).get("keys") or []
+    except Unseen:
+        return []
+    return [str(key.get("kid")) for key in keys if isinstance(key, dict)]
+
+
+def is_of_another_issuer(token: Object, world: World) -> bool:
+    """Whether a token says that it was issued by another than the API server, as far as known."""
+    issuer = (token.get("payload") or {}).get("iss")
+    own = issuer_of(world)
+    return bool(own and issuer) and issuer not in (own, LEGACY_ISSUER)
 
 
 @check("SAT811", on="Token", severity="error", stage="token")
@@ -527,18 +586,31 @@ def tokenrequest_rejected(token: Object, world: World) -> Iterator[Finding]:
     Mend what the answer names, then ask again.
     """
     refused = token.get("refused")
-    if not refused:
+    if not refused or told_by(sa_deleted_after_pod, token, world):
         return
     here = at(token, "the API server, asked for a token", refused, here=True)
+    evidence = [here]
     again = kubectl(world, token["metadata"]["namespace"], "create", "token", token["account"])
     metadata = token["metadata"]
     again += f" --bound-object-kind=Pod --bound-object-name={metadata['name']} >/dev/null"
+    fix = Fix("mend what it names; this asks again, and prints no token", (again,))
+    # what it says to the kubelet it says to us
+    code, match = room(FETCH + refused) or ("", None)
+    unsure: Unseen | None = None
+    if code == "SAT610" and match is not None:
+        named, unsure = deniers_of(match["name"], world)
+        evidence += [one.evidence for one in named]
+        fix = exempt_tokens(named, world, "the kubelet then gets one within two minutes")
+    elif code == "SAT105" and (pod := pod_of(token, world)) is not None:
+        fix = account_again(pod, world)
     yield Finding(
         f"the API server makes no token for serviceaccount {token['account']}",
         here,
-        (here,),
-        Fix("mend what it names; this asks again, and prints no token", (again,)),
+        tuple(evidence),
+        fix,
     )
+    if unsure is not None:
+        raise unsure
 
 
 def file_of(token: Object) -> Object:
@@ -722,20 +794,21 @@ def in_usual_place(token: Object) -> bool:
     return same_place(token["asked"]["path"]) == same_place(f"{TOKEN_MOUNT_PATH}/token")
 
 
-@check("SAT819", on="Token", severity="error", stage="network")
+@check("SAT819", on="Token", severity="error", stage="token")
 def apiserver_unreached_from_pod(token: Object, world: World) -> Iterator[Finding]:
     """The pod cannot reach the API server.
 
     ### What goes wrong
 
     A request with the token, made in the container to the address in its environment, got no
-    answer: a NetworkPolicy without egress to the API server, a proxy, a certificate that `ca.crt`
-    does not vouch for, no route. That is not the token's fault.
+    answer: another address is set there, a NetworkPolicy without egress to the API server, a proxy,
+    a certificate that `ca.crt` does not vouch for, no route. That is not the token's fault.
 
     ### How to fix it
 
-    The error says which: `timed out` and `connection refused` are the network, `certificate` is the
-    CA. Allow egress to the addresses of the API server, or see to `kube-root-ca.crt`.
+    The error says which: `timed out` and `connection refused` are the address or the network,
+    `certificate` is the CA. Take `KUBERNETES_SERVICE_HOST` out of the container's environment,
+    allow egress to the addresses of the API server, or see to `kube-root-ca.crt`.
     """
     unreached = token.get("unreached")
     server = token.get("server") or {}
@@ -747,22 +820,42 @@ def apiserver_unreached_from_pod(token: Object, world: World) -> Iterator[Findin
         f"the pod cannot reach the API server at {address}",
         here,
         (at(token, "KUBERNETES_SERVICE_HOST:KUBERNETES_SERVICE_PORT", address), here),
-        Fix(
-            "let the pod reach these addresses; these are the policies that may forbid it",
-            (
-                kubectl(
-                    world,
-                    "default",
-                    *("get", "endpointslices", "-l", "kubernetes.io/service-name=kubernetes"),
-                ),
-                kubectl(world, token["metadata"]["namespace"], "get", "networkpolicies"),
-            ),
-        ),
+        set_by_pod(token, [HOST, PORT], world) or way_to(token, unreached, world),
         certainty="likely",
     )
 
 
-@check("SAT820", on="Token", severity="error", stage="network")
+def set_by_pod(token: Object, names: list[str], world: World) -> Fix | None:
+    """The fix for variables that the pod itself sets for the container of a token, if it does."""
+    pod = pod_of(token, world)
+    return out_of_environment(pod, token["asked"]["container"], names, world) if pod else None
+
+
+def way_to(token: Object, unreached: str, world: World) -> Fix:
+    """What to do about an API server that does not answer, by the error."""
+    namespace = token["metadata"]["namespace"]
+    if "certificate" in unreached:
+        pod = pod_of(token, world)
+        show = kubectl(world, namespace, "get", "configmap", ROOT_CA_CONFIG_MAP, "-o", "yaml")
+        return Fix(
+            "see that this has the certificate authority of the API server; then make the pod anew",
+            (show, *(restart(pod, world) if pod else [])),
+            recreates=True,
+        )
+    return Fix(
+        "let the pod reach these addresses; these are the policies that may forbid it",
+        (
+            kubectl(
+                world,
+                "default",
+                *("get", "endpointslices", "-l", "kubernetes.io/service-name=kubernetes"),
+            ),
+            kubectl(world, namespace, "get", "networkpolicies"),
+        ),
+    )
+
+
+@check("SAT820", on="Token", severity="error", stage="token")
 def environment_without_api_server(token: Object, world: World) -> Iterator[Finding]:
     """The container's environment does not say where the API server is.
 
@@ -770,31 +863,40 @@ def environment_without_api_server(token: Object, world: World) -> Iterator[Find
 
     KUBERNETES_SERVICE_HOST or KUBERNETES_SERVICE_PORT is empty in the container, so in-cluster
     configuration fails: `unable to load in-cluster configuration, KUBERNETES_SERVICE_HOST and
-    KUBERNETES_SERVICE_PORT must be defined`. The pod sets them empty itself, the image's entry
-    point clears its environment, or the Service `default/kubernetes` was not there.
+    KUBERNETES_SERVICE_PORT must be defined`. The pod sets them empty itself (by `env`, or by a
+    ConfigMap in `envFrom`), or the Service `default/kubernetes` was not there when it started.
 
     ### How to fix it
 
-    Take the variables out of the pod's `env`, see that the Service is there, and make the pod anew.
+    Take the variables out of the pod's environment, see that the Service is there, and make the pod
+    anew.
     """
     server = token.get("server")
     if server is None or (server["host"] and server["port"]):
         return
-    missing = [
-        name
-        for name, key in (
-            ("KUBERNETES_SERVICE_HOST", "host"),
-            ("KUBERNETES_SERVICE_PORT", "port"),
-        )
-        if not server[key]
-    ]
+    missing = [name for name, key in ((HOST, "host"), (PORT, "port")) if not server[key]]
     here = at(token, missing[0], "empty", here=True)
     yield Finding(
         f"container {token['asked']['container']} has no {' and no '.join(missing)}",
         here,
         (here,),
-        anew(token, world, "take it out of the pod's env, then make the pod anew"),
+        set_by_pod(token, missing, world)
+        or anew(token, world, "see that service kubernetes is in default, then make the pod anew"),
     )
+
+
+# The checks that know the reason of a refusal also where the API server does not tell it.
+BY_CLAIMS: tuple[Function, ...] = (
+    token_expired,
+    token_clock_skew,
+    token_sa_recreated,
+    token_bound_object_gone,
+    token_bound_pod_recreated,
+    token_wrong_audience,
+    token_unknown_issuer,
+    token_unknown_signing_key,
+    token_malformed,
+)
 
 
 @check("SAT814", on="Token", severity="error", stage="token")
@@ -819,19 +921,17 @@ def token_refused(token: Object, world: World) -> Iterator[Finding]:
     named = {one.name for one in registry.values() if one.on == "Token"}
     if any(reason_of(one["error"]) in named for one in refusals(token)):
         return
+    if told_by(sa_deleted_after_pod, token, world):
+        return
+    if told_by(projected_foreign_audience_used_for_api, token, world):
+        return
+    for other in BY_CLAIMS:
+        try:
+            if any(True for _ in other(token, world)):
+                return
+        except Unseen:
+            continue
     payload = token.get("payload") or {}
-    issuer = issuer_of(world)
-    foreign = issuer and payload.get("iss") not in (issuer, LEGACY_ISSUER)
-    if foreign and not any(reason_of(one["error"]) for one in refusals(token)):
-        return
-    if is_foreign(token, world):
-        return
-    expiry = moment(payload.get("exp"))
-    if expiry is not None and world.now() > expiry + LEEWAY:
-        return
-    others = (token_sa_recreated, token_bound_pod_recreated)
-    if any(True for other in others for _ in other(token, world)):
-        return
     one = refusals(token)[0]
     here = at(
         token, f"the API server, by {one['by']}", one["error"] or "401 Unauthorized", here=True

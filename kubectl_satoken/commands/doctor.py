@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 
 from ..cli import PROG
 from ..env import Env
-from ..errors import ExitStatus, ManifestError, UsageError, redact, visible
+from ..errors import (
+    ExitStatus,
+    Forbidden,
+    ManifestError,
+    NotFound,
+    UsageError,
+    redact,
+    visible,
+)
 from ..flags import (
     add_cluster_flags,
     add_color_flag,
@@ -197,8 +205,19 @@ def from_files(
     if not targets and files.targets:
         # a snapshot of a target is about that, whatever else had to be read for it
         namespace, targets = asked_in(files)
+    scope = files.swept()
     if targets:
-        report = diagnose(targets, namespace, files, wanted=wanted)
+        try:
+            report = diagnose(targets, namespace, files, wanted=wanted)
+        except (Forbidden, NotFound) as error:
+            error.hint = error.hint or elsewhere(targets, namespace, files)
+            raise
+    elif scope is not None:
+        # what is told of a cluster is told of its snapshot
+        from ..sweep import everything, sweep
+
+        files.namespace = scope or args.namespace or ""
+        report = sweep(everything(files), files, wanted=wanted)
     else:
         report = diagnose_objects(files.objects(), files, wanted=wanted)
         if not report.targets:
@@ -208,6 +227,20 @@ def from_files(
             )
     report = report._replace(source="snapshot" if files.snapshot else "manifests")
     return report, (files.files, namespace)
+
+
+def elsewhere(targets: "Sequence[Target]", namespace: str, files: "ManifestWorld") -> str:
+    """A hint for targets that are not in a namespace, but in others of the files."""
+    names = {(target.kind, target.name) for target in targets}
+    found = {
+        item["metadata"]["namespace"]
+        for item in files.objects()
+        if (item["kind"], item["metadata"]["name"]) in names
+        and item["metadata"].get("namespace", namespace) != namespace
+    }
+    return (
+        f"not in namespace {namespace}, but with -n {' or '.join(sorted(found))}" if found else ""
+    )
 
 
 def from_cluster(args: argparse.Namespace, env: Env, wanted: frozenset[str] | None) -> "Report":

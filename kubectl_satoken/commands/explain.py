@@ -20,8 +20,8 @@ Show what a check looks for, why it matters and how to mend it; or tell what an
 error text means and what to run next.
 
 WORD is the code or the name of a check or message, as doctor prints them, or an
-error text in quotes. With - or -f the lines of a log are searched for texts that
-have to do with service account tokens. Tokens in them are not shown.
+error text in quotes. The lines of a log, in a pipe or with -f, are searched for
+texts that have to do with service account tokens. Tokens in them are not shown.
 
 Exit status: 0 found, 1 nothing in the text is known, 2 usage.
 """
@@ -35,10 +35,10 @@ Examples:
   {PROG} explain 'Unauthorized: service account token has expired'
 
   # What is wrong, by its log?
-  kubectl logs web-6d4 -n shop | {PROG} explain - -n shop
+  kubectl logs web-6d4 -n shop | {PROG} explain -n shop
 
   # By its events
-  kubectl describe pod web-6d4 -n shop | {PROG} explain -
+  kubectl describe pod web-6d4 -n shop | {PROG} explain
 
   # All pages of the checks
   {PROG} explain --all
@@ -92,6 +92,15 @@ def run(args: argparse.Namespace, env: Env) -> int:
         from ..logs import lines_of
 
         return search(lines_of(files, env), args, env)
+    if not words and env.piped():
+        from itertools import chain
+
+        from ..logs import lines_of
+
+        lines = lines_of(["-"], env)
+        first = next(lines, None)
+        if first is not None:
+            return search(chain([first], lines), args, env)
     if not words:
         if args.output:
             raise UsageError("-o is for what is found in a text", f"{PROG} explain -o json -")

@@ -92,7 +92,10 @@ metadata: {name: web, namespace: shop, uid: sa-web, creationTimestamp: "2026-11-
 ---
 """
 
-ISSUER = {"/.well-known/openid-configuration": {"issuer": "https://issuer.example"}}
+ISSUER = {
+    "/.well-known/openid-configuration": {"issuer": "https://issuer.example"},
+    "/openid/v1/jwks": {"keys": [{"kid": "k1"}]},
+}
 
 
 def world(

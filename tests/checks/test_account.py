@@ -143,6 +143,30 @@ def test_sa_deleted_after_pod_quiet(text):
     assert codes(text) == []
 
 
+def going(since, held="[example.com/x]"):
+    """The account, which is being deleted since a time."""
+    text = account("2026-11-01T00:00:00Z")
+    return text.replace(
+        "name: web,", f'name: web, deletionTimestamp: "{since}", finalizers: {held},', 1
+    )
+
+
+def test_sa_deleted_after_pod_fires_for_an_account_whose_deletion_is_held():
+    found = findings(going("2026-11-22T11:55:00Z") + POD + BINDING)
+    assert [(finding.code, finding.certainty) for finding in found] == [("SAT105", "certain")]
+    assert "is being deleted, for 5m now" in found[0].message
+    release, create, anew = commands(found[0])
+    assert release.endswith("""patch serviceaccount web -p '{"metadata":{"finalizers":null}}'""")
+    assert create == "kubectl -n shop create serviceaccount web"
+    assert "replace --force" in anew
+
+
+def test_sa_deleted_after_pod_quiet_in_the_first_minute_and_without_a_token():
+    assert codes(going("2026-11-22T11:59:10Z") + POD + BINDING) == []
+    bare = POD.replace("serviceAccountToken: {path: token, expirationSeconds: 3607}", "secret: {}")
+    assert "SAT105" not in codes(going("2026-11-22T11:55:00Z") + bare + BINDING)
+
+
 def test_sa_recreated_token_stale_fires():
     found = findings(account("2026-11-22T11:30:00Z") + POD + BINDING)
     assert [(finding.code, finding.certainty) for finding in found] == [("SAT106", "likely")]

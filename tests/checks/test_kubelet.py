@@ -339,6 +339,18 @@ def test_tokenrequest_denied_by_admission_fires_and_exempts_the_webhook():
     assert '"path":"/webhooks/1/matchConditions"' in command
 
 
+def test_tokenrequest_denied_by_admission_fires_for_a_webhook_that_does_not_answer():
+    # its last words look like those of a node whose network is broken
+    message = fetch(
+        'Internal error occurred: failed calling webhook "no.example.com": failed to call webhook: '
+        'Post "https://guard.x.svc:443/?timeout=5s": context deadline exceeded'
+    )
+    finding = the(findings(POD + said(message) + WEBHOOK), "SAT610")
+    assert "does not answer" in finding.message
+    assert "patch validatingwebhookconfiguration guard --type=json" in commands(finding)[0]
+    assert ours(POD + said(message)) == ["SAT610"]
+
+
 def test_tokenrequest_denied_by_admission_fires_and_exempts_the_policy():
     message = fetch("ValidatingAdmissionPolicy 'guard' with binding 'b' denied request: no")
     (command,) = commands(the(findings(POD + said(message) + POLICY), "SAT610"))

@@ -54,9 +54,9 @@ def refused(error: str = "", by: str = "TokenReview") -> Object:
     return {"by": by, "authenticated": False, "audiences": [], "error": error}
 
 
-def found(changes: Object | None = None, **facts: Any) -> list[Finding]:
+def found(changes: Object | None = None, about: str = POD, **facts: Any) -> list[Finding]:
     """The findings on the token of pod x with changed claims and these facts."""
-    cluster = world(POD)
+    cluster = world(about)
     own: Object = {
         "asked": ASKED,
         "payload": {**PAYLOAD, **(changes or {})},
@@ -99,6 +99,8 @@ def test_token_expired_quiet_within_the_leeway_of_a_minute() -> None:
 
 def test_token_clock_skew_fires() -> None:
     assert said("service account token is not valid yet") == ["SAT802"]
+    silent = [refused(by="a request from the pod (curl)")]
+    assert codes({"iat": NOW + 500, "nbf": NOW + 500}, reviews=silent) == ["SAT802"]
     ahead = {"iat": NOW + 500, "nbf": NOW + 500}
     assert codes(ahead, reviews=[refused("service account token is not valid yet")]) == ["SAT802"]
 
@@ -117,8 +119,24 @@ def test_token_sa_deleted_fires() -> None:
         assert said(text) == ["SAT803"]
 
 
+def test_token_sa_deleted_fires_and_frees_an_account_that_is_held() -> None:
+    (going,) = found(reviews=[refused("service account shop/web has been deleted")])
+    release, create, _ = commands(going)
+    assert release.endswith("""patch serviceaccount web -p '{"metadata":{"finalizers":null}}'""")
+    assert create.endswith("create serviceaccount web")
+    (gone,) = found(reviews=[refused('serviceaccounts "web" not found')])
+    assert commands(gone)[0] == create
+
+
 def test_token_sa_deleted_quiet_about_another_reason() -> None:
     assert "SAT803" not in said("service account token has expired")
+
+
+def test_token_sa_deleted_quiet_where_the_account_is_seen_to_be_gone() -> None:
+    # SAT105 tells it of the pod, and mends it in the same way
+    without = POD.replace("name: web, namespace", "name: other, namespace")
+    assert codes(about=without, reviews=[refused('serviceaccounts "web" not found')]) == []
+    assert codes(about=without, reviews=[refused(by="SelfSubjectReview")]) == []
 
 
 def test_token_sa_recreated_fires_by_uid_and_by_word() -> None:
@@ -141,6 +159,21 @@ def test_token_sa_recreated_quiet_about_a_token_of_another_account() -> None:
 def test_token_bound_object_gone_fires() -> None:
     assert said("service account token has been invalidated") == ["SAT805"]
     assert said("secret UID (a) does not match service account secret ref claim (b)") == ["SAT805"]
+
+
+def test_token_bound_object_gone_fires_without_a_reason_when_it_is_not_there() -> None:
+    silent = [refused(by="a request from the pod (curl)")]
+    for tie in ({"pod": {"name": "y", "uid": "pod-y"}}, {"secret": {"name": "s", "uid": "s"}}):
+        (finding,) = found({"kubernetes.io": tie}, reviews=silent)
+        assert (finding.code, finding.object.value) == ("SAT805", "not found")
+    secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: shop, uid: new}\n"
+    own = {"secret": {"name": "s", "uid": "old"}}
+    (finding,) = found({"kubernetes.io": own}, POD + secret, reviews=silent)
+    assert (finding.code, finding.object.value) == ("SAT805", "new")
+
+
+def test_token_bound_object_gone_quiet_about_what_is_there() -> None:
+    assert codes(reviews=[refused(by="a request from the pod (curl)")]) == ["SAT814"]
 
 
 def test_token_bound_object_gone_quiet_about_a_legacy_token() -> None:
@@ -207,12 +240,27 @@ def test_token_unknown_signing_key_fires() -> None:
     assert said("go-jose/go-jose: error in cryptographic primitive") == ["SAT810"]
 
 
+def test_token_unknown_signing_key_fires_without_a_reason_when_it_is_not_published() -> None:
+    header = {"alg": "RS256", "kid": "k2"}
+    (finding,) = found(header=header, reviews=[refused(by="SelfSubjectReview")])
+    assert (finding.code, finding.certainty) == ("SAT810", "likely")
+    assert finding.evidence[-1].value == ["k1"]
+
+
+def test_token_unknown_signing_key_quiet_about_the_key_of_another_issuer() -> None:
+    elsewhere = {"iss": "https://old.example"}
+    header = {"alg": "RS256", "kid": "k2"}
+    assert codes(elsewhere, header=header, reviews=[refused()]) == ["SAT809"]
+    assert codes(header=header) == []
+
+
 def test_token_unknown_signing_key_quiet_about_another_reason() -> None:
     assert "SAT810" not in said("service account token has expired")
 
 
 def test_ha_key_mismatch_fires_when_verdicts_differ() -> None:
-    assert "SAT811" in codes(reviews=[TAKEN, refused("[invalid signature, no keys found]"), TAKEN])
+    for words in ("[invalid signature, no keys found]", "service account token has expired", ""):
+        assert codes(reviews=[TAKEN, refused(words), TAKEN]) == ["SAT811"]
 
 
 def test_ha_key_mismatch_quiet_when_all_agree() -> None:
@@ -238,8 +286,37 @@ def test_tokenrequest_rejected_fires() -> None:
     )
 
 
+GUARD = """
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: guard}
+webhooks:
+- name: no.example.com
+  rules: [{apiGroups: ['*'], apiVersions: ['*'], operations: ['*'], resources: ['*/*']}]
+"""
+
+
+def test_tokenrequest_rejected_fires_and_exempts_who_denies_it() -> None:
+    for words in (
+        'admission webhook "no.example.com" denied the request: no',
+        'Internal error occurred: failed calling webhook "no.example.com": no endpoints available',
+    ):
+        (finding,) = found({}, POD + GUARD, refused=words, reviews=[])
+        (command,) = commands(finding)
+        assert "patch validatingwebhookconfiguration guard --type=json" in command
+
+
 def test_tokenrequest_rejected_quiet_when_there_is_one() -> None:
     assert codes(refused="") == []
+
+
+def test_tokenrequest_rejected_quiet_where_the_account_is_seen_to_be_gone() -> None:
+    without = POD.replace("name: web, namespace", "name: other, namespace")
+    words = 'serviceaccounts "web" not found'
+    assert codes({}, about=without, refused=words, reviews=[]) == []
+    # to who may not see accounts it is the API server that tells
+    assert codes({}, refused=words, reviews=[]) == ["SAT813"]
 
 
 def test_token_refused_fires_without_a_reason() -> None:
@@ -278,7 +355,9 @@ def test_token_refused_quiet_when_a_reason_is_known() -> None:
 
 def test_token_malformed_fires() -> None:
     for state in ("malformed", "empty"):
-        assert codes({}, file={**THERE, "state": state}, payload={}, reviews=[]) == ["SAT815"]
+        for reviews in ([], [refused(by="a request from the pod (curl)")]):
+            facts = {"file": {**THERE, "state": state}, "payload": {}, "reviews": reviews}
+            assert codes({}, **facts) == ["SAT815"]
 
 
 def test_token_malformed_quiet_about_a_token() -> None:
@@ -321,6 +400,25 @@ def test_apiserver_unreached_from_pod_fires() -> None:
     assert (finding.code, finding.certainty) == ("SAT819", "likely")
 
 
+def in_env(text: str) -> str:
+    """The pod with more in its container."""
+    return POD.replace("image: app}", f"image: app, {text}}}")
+
+
+def test_apiserver_unreached_from_pod_fires_and_takes_another_address_out() -> None:
+    pod = in_env("env: [{name: KUBERNETES_SERVICE_HOST, value: 10.9.9.9}]")
+    (finding,) = found({}, pod, unreached="Connection refused", server=SERVER, reviews=[])
+    assert '"env":[{"name":"KUBERNETES_SERVICE_HOST","$patch":"delete"}]' in commands(finding)[0]
+
+
+def test_apiserver_unreached_from_pod_fires_for_a_certificate_and_shows_it() -> None:
+    why = "certificate verify failed: unable to get local issuer certificate"
+    (finding,) = found(unreached=why, server=SERVER, reviews=[])
+    show, anew = commands(finding)
+    assert show == "kubectl -n shop get configmap kube-root-ca.crt -o yaml"
+    assert "replace --force" in anew
+
+
 def test_apiserver_unreached_from_pod_quiet_when_it_answers() -> None:
     assert codes(server=SERVER) == []
 
@@ -331,6 +429,29 @@ def test_environment_without_api_server_fires() -> None:
         "SAT820",
         "container app has no KUBERNETES_SERVICE_HOST",
     )
+
+
+CONFIG_MAP = """
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: c, namespace: shop}
+data: {SERVICE_HOST: '', OTHER: a}
+"""
+
+
+def test_environment_without_api_server_fires_and_takes_it_out_of_the_config_map() -> None:
+    pod = in_env("envFrom: [{prefix: KUBERNETES_, configMapRef: {name: c}}]") + CONFIG_MAP
+    (finding,) = found({}, pod, server={"host": "", "port": "443"}, reviews=[])
+    change, _ = commands(finding)
+    assert change.endswith("""patch configmap c --type=merge -p '{"data":{"SERVICE_HOST":null}}'""")
+
+
+def test_environment_without_api_server_fires_and_makes_anew_what_sets_none() -> None:
+    pod = in_env("envFrom: [{secretRef: {name: s}}, {configMapRef: {name: c}}]") + CONFIG_MAP
+    (finding,) = found({}, pod, server={"host": "", "port": "443"}, reviews=[])
+    (command,) = commands(finding)
+    assert "replace --force" in command
 
 
 def test_environment_without_api_server_quiet_when_it_is_there() -> None:

@@ -27,7 +27,7 @@ There is no kube-proxy and no DNS, but the address in ``KUBERNETES_SERVICE_HOST`
 server from every pod, with or without a network of its own. No other Service is reachable.
 """
 
-from tests.cluster.cluster import Cluster, find, start, status
+from tests.cluster.cluster import Cluster, find, join, start, status
 from tests.cluster.errors import ClusterError, Unavailable
 from tests.cluster.node import IMAGE, missing_for_node
 
@@ -37,6 +37,7 @@ __all__ = [
     "ClusterError",
     "Unavailable",
     "find",
+    "join",
     "missing_for_node",
     "start",
     "status",

@@ -117,7 +117,54 @@ def test_one_of_several_that_is_not_there_takes_nothing_from_the_others(run: Run
 def test_the_namespace(flag: list[str], run: Run) -> None:
     done = run("doctor", "deploy/ledger", *flag, "-f", SHOP)
     assert "is for vault" in done.stdout
-    assert run("doctor", "deploy/ledger", "-f", SHOP).status == 3
+    done = run("doctor", "deploy/ledger", "-f", SHOP)
+    assert (done.status, done.stdout) == (3, "")
+    assert done.stderr.endswith("hint: not in namespace default, but with -n pay\n")
+    assert "hint" not in run("doctor", "deploy/nope", "-f", SHOP).stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "hint"),
+    [
+        ("kustomization.yaml", "resources: [web.yaml]", "'kubectl kustomize FOLDER' writes"),
+        (
+            "web.yaml",
+            "{{- if .Values.web }}\nkind: Pod\n{{- end }}",
+            "'helm template CHART' writes",
+        ),
+        ("values.yaml", "replicas: 1", "'helm template CHART' writes"),
+        ("notes.yaml", "replicas: 1", ""),
+    ],
+)
+def test_what_manifests_are_made_from_is_rendered_first(
+    file: str, text: str, hint: str, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / file).write_text(text)
+    done = run("doctor", "-f", str(tmp_path))
+    assert done.status == 3
+    if hint:
+        assert hint.replace("FOLDER", str(tmp_path)) in done.stderr
+    else:
+        assert "hint" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: Pod\nmetadata: {generateName: x-}\nspec: SPEC",
+        "kind: Job\nmetadata: {generateName: x-}\nspec: {template: {spec: SPEC}}",
+    ],
+)
+def test_what_gets_its_name_later_is_made_from_its_manifest(text: str, run: Run) -> None:
+    spec = "{automountServiceAccountToken: false, containers: [{name: a, image: b}]}"
+    manifest = "apiVersion: v1\n" + text.replace("SPEC", spec)
+    (finding,) = run("doctor", "-f", "-", "-o", "json", stdin=manifest).object["findings"]
+    (command,) = finding["fix"]["commands"]
+    assert command.startswith("kubectl create -f - <<'EOF'\n")
+    made = yaml.safe_load(command.partition("\n")[2].removesuffix("EOF"))
+    assert made["metadata"] == {"generateName": "x-", "namespace": "default"}
+    changed = manifest.replace("Token: false", "Token: true")
+    assert made["spec"] == yaml.safe_load(changed)["spec"]
 
 
 def test_flags_and_targets_in_any_order(run: Run) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -140,6 +141,27 @@ def test_a_log_on_standard_input(run: Run) -> None:
     assert done.stdout.startswith("rbac-not-granted: ")
     assert "(x 2)" in done.stdout
     assert done.stdout.endswith("also seen, which says less:\n  unauthorized\n")
+
+
+def test_a_log_in_a_pipe_needs_no_dash(installed: Path, tmp_path: Path) -> None:
+    def explain(*words: str, **stdin: Any) -> str:
+        done = subprocess.run(
+            [str(installed), "explain", *words], capture_output=True, text=True, check=True, **stdin
+        )
+        assert done.stderr == ""
+        return str(done.stdout)
+
+    said = explain("-", input=f"{FORBIDDEN}\n")
+    assert explain(input=f"{FORBIDDEN}\n") == said
+    log = tmp_path / "pod.log"
+    log.write_text(f"{FORBIDDEN}\n")
+    with log.open() as file:
+        assert explain(stdin=file) == said
+    # with nothing there, and from where nothing comes, it lists what there is
+    pages = explain(stdin=subprocess.DEVNULL)
+    assert pages.startswith("CODE")
+    assert explain(input="") == pages
+    assert explain("SAT102", input=f"{FORBIDDEN}\n").startswith("## SAT102")
 
 
 def test_a_log_in_a_file(run: Run, tmp_path: Path) -> None:

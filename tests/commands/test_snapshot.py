@@ -278,6 +278,30 @@ def test_doctor_asks_what_the_snapshot_was_made_for(run: Run, tmp_path: Any) -> 
     assert done.object["source"] == "snapshot"
 
 
+@pytest.mark.parametrize(
+    ("flags", "scope", "namespaces"),
+    [([], None, {"shop", "pay", "search"}), (["-n", "pay"], "pay", {"pay"})],
+)
+def test_a_snapshot_of_all_is_swept_as_a_cluster_is(
+    flags: list[str], scope: str | None, namespaces: set[str], run: Run, tmp_path: Any
+) -> None:
+    text = (ROOT / "examples" / "shop.yaml").read_text()
+    file = tmp_path / "snapshot.yaml"
+    file.write_text(text.replace("kind: Snapshot\n", "kind: Snapshot\nsource: cluster\n"))
+    done = run("doctor", "-f", str(file), *flags, "-o", "json").object
+    assert (done["source"], done["swept"]["namespace"]) == ("snapshot", scope)
+    told = {one["target"]["namespace"] for one in done["findings"] if one["severity"] == "error"}
+    assert told <= namespaces
+    assert "pay" in told
+    assert ("search" in told) == (not flags)
+    # with manifests besides it is a question about all that is there
+    manifest = tmp_path / "pod.yaml"
+    manifest.write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: []}\n")
+    both = run("doctor", "-f", str(file), "-f", str(manifest), "-o", "json").object
+    assert "swept" not in both
+    assert "x" in [one["name"] for one in both["targets"]]
+
+
 # --- what must not be in it -----------------------------------------------------------------------
 
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----\n"

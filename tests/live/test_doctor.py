@@ -178,6 +178,21 @@ def test_an_account_named_at_the_wrong_place_is_found_in_the_manifest(
     assert stage.shell(stored).stdout == "web"
 
 
+def test_a_workload_without_pods_is_told_of_by_its_template(stage: Stage) -> None:
+    idle = template(AS_WEB).replace("replicas: 1", "replicas: 0")
+    for text, target in ((template(AS_WEB, kind="CronJob"), "cj/web"), (idle, "deploy/web")):
+        apply(stage, f"{service_account()}---{text}")
+        played = stage.doctor(target)
+        assert played.status == 0
+        assert "has a working token" in played.text.splitlines()[0]
+        assert "  note      by its template: no pod of it was seen\n" in played.text
+        (token,) = played.report["tokens"]
+        assert token["user"] == f"system:serviceaccount:{stage.namespace}:web"
+    apply(stage, template(AS_WEB))
+    stage.until("kubectl -n $NS get pod -l app=web -o name | grep -q pod/")
+    assert "by its template" not in stage.doctor("deploy/web").text
+
+
 # --- what the user may see
 
 

@@ -149,6 +149,29 @@ metadata:
   annotations: {kubernetes.io/service-account.name: web}
 """
 
+# Checks whose scenario is a test of its own, and those whose fault no cluster of ours can have.
+TOKENS_LIVE = "tests/live/test_token_faults.py"
+TOKENS_NODE = "tests/node/test_token_faults.py"
+PLAYED_IN = {
+    "SAT108": "tests/live/test_admission_off.py",
+    "SAT202": "tests/live/test_doctor.py",
+    "SAT211": "tests/live/test_legacy.py",
+    "SAT803": TOKENS_LIVE,
+    "SAT810": TOKENS_LIVE,
+    "SAT811": TOKENS_LIVE,
+    "SAT812": TOKENS_LIVE,
+    "SAT813": TOKENS_LIVE,
+    "SAT818": "tests/node/test_probe.py",
+    **dict.fromkeys(
+        ("SAT801", "SAT802", "SAT804", "SAT805", "SAT806", "SAT808", "SAT809", "SAT814", "SAT815"),
+        TOKENS_NODE,
+    ),
+    **dict.fromkeys(("SAT816", "SAT817", "SAT819", "SAT820", "SAT821"), TOKENS_NODE),
+}
+NOT_PLAYED = {
+    "SAT807": "the feature gates by which API servers differ there are fixed since Kubernetes 1.33",
+}
+
 POD_IS_THERE = "kubectl -n $NS get pod -l app=web -o name | grep -q pod/"
 FAILED_CREATE = "kubectl -n $NS get events | grep -q FailedCreate"
 
@@ -372,6 +395,23 @@ def wait_for_token(stage: Stage, scenario: Scenario, works: Works, seconds: floa
             f"{wrong}\n{stage.shell('kubectl -n $NS get all,events').stdout}"
         )
         time.sleep(0.3)
+
+
+def wrong_inside(
+    stage: Stage, pod: str, source: str = f"cat {PLACE}/token", ask: str = "/apis"
+) -> str:
+    """What is wrong with the token as the running container app sees it; empty when it works.
+
+    ``source`` is the command by which the container prints it, ``ask`` what is asked for with it.
+    """
+    read = stage.shell(f"kubectl -n $NS exec {pod} -c app -- {source}", check=False)
+    if read.returncode:
+        return read.stderr or "no token"
+    wrong = review(stage, read.stdout.strip())
+    if wrong:
+        return wrong
+    used = stage.shell(f"kubectl -n $NS exec {pod} -c app -- apiget {ask}", check=False)
+    return "" if used.returncode == 0 else used.stdout + used.stderr
 
 
 def review(stage: Stage, token: str) -> str:
