@@ -17,13 +17,16 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import yaml
 
 from kubectl_satoken.cluster import Api, connect
 from kubectl_satoken.env import Env
+from kubectl_satoken.errors import NotFound
 from kubectl_satoken.kubeconfig import Overrides, load
 from tests.cluster import Cluster
 
@@ -184,6 +187,22 @@ class Played(NamedTuple):
     text: str
 
 
+@cache
+def administrator(kubeconfig: Path) -> Api:
+    """The API server of a cluster, for what is not what a test is about: kubectl takes longer."""
+    env = Env(environ=dict(os.environ))
+    return connect(load(Overrides(kubeconfig=str(kubeconfig)), env), env)
+
+
+def there(api: Api, path: str) -> bool:
+    """Whether there is something at a path."""
+    try:
+        api.request("GET", path)
+    except NotFound:
+        return False
+    return True
+
+
 class Stage:
     """A namespace of a cluster in which a scenario is played."""
 
@@ -203,14 +222,21 @@ class Stage:
 
     def open(self) -> None:
         """Makes the namespace, and waits until pods can be made in it."""
-        self.shell("kubectl create namespace $NS")
-        self.until("kubectl -n $NS get serviceaccount default")
-        self.until("kubectl -n $NS get configmap kube-root-ca.crt")
+        api = administrator(self.cluster.kubeconfig)
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
+        api.request("POST", "/api/v1/namespaces", body)
+        end = time.monotonic() + 60
+        for path in ("serviceaccounts/default", "configmaps/kube-root-ca.crt"):
+            while not there(api, f"/api/v1/namespaces/{self.namespace}/{path}"):
+                assert time.monotonic() < end, f"no {path}"
+                time.sleep(0.05)
 
     def close(self) -> None:
         """Removes the namespace, without waiting for it."""
         self.environ["KUBECONFIG"] = str(self.cluster.kubeconfig)
-        self.shell("kubectl delete namespace $NS --wait=false")
+        administrator(self.cluster.kubeconfig).request(
+            "DELETE", f"/api/v1/namespaces/{self.namespace}"
+        )
 
     @contextmanager
     def acting(self, user: str) -> Iterator[None]:
@@ -227,10 +253,12 @@ class Stage:
 
         They outlive it, and to can-i they are nearly right for all other accounts of that name.
         """
-        found = self.kubectl("get", "clusterrolebindings,clusterroles", "-o", "name").split()
-        mine = [one for one in found if self.namespace in one]
-        if mine:
-            self.kubectl("delete", *mine)
+        api = administrator(self.cluster.kubeconfig)
+        for kind in ("clusterrolebindings", "clusterroles"):
+            path = f"/apis/rbac.authorization.k8s.io/v1/{kind}"
+            for item in api.request("GET", path)["items"]:
+                if self.namespace in item["metadata"]["name"]:
+                    api.request("DELETE", f"{path}/{quote(item['metadata']['name'])}")
 
     def shell(self, line: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Runs a shell line as a user would."""
