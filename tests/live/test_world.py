@@ -1,6 +1,7 @@
 """The World of a real cluster: what is there, what is not, and what could not be looked at."""
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -116,9 +117,14 @@ def test_what_is_there_is_what_kubectl_gets(cluster: Any, shop: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"Secret", "Event"}))
 def test_lists_are_those_of_kubectl(cluster: Any, shop: str, kind: str) -> None:
-    seen = world(cluster.kubeconfig)
     plural = KINDS[kind].plural
-    assert list(seen.list(kind)) == theirs(cluster, plural, "-A")["items"]
+    end = time.monotonic() + 30
+    while True:  # what earlier tests have left may be on its way out just now
+        seen = world(cluster.kubeconfig)
+        ours, wanted = list(seen.list(kind)), theirs(cluster, plural, "-A")["items"]
+        if ours == wanted or time.monotonic() > end:
+            break
+    assert ours == wanted
     if KINDS[kind].namespaced:
         there = theirs(cluster, plural, "-n", shop)["items"]
         assert list(seen.list(kind, shop)) == there
