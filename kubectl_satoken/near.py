@@ -54,7 +54,7 @@ from .rbac_faults import (
     wrong_verbs,
 )
 from .selectors import selects
-from .world import Object, Unseen, World
+from .world import Object, Unseen, Want, World
 
 FURTHEST = 2  # things that may be off in a near miss
 
@@ -251,6 +251,7 @@ def full(asked: Attributes) -> str:
 def bindings(asking: Asking, unseen: list[Unseen]) -> Iterator[Object]:
     """All bindings that may be near, each once; of all namespaces where they can be listed."""
     world = asking.world
+    world.prepare([Want("ClusterRoleBinding"), Want("RoleBinding")])
     try:
         yield from world.list("ClusterRoleBinding", "")
     except Unseen as error:
@@ -382,7 +383,8 @@ def near_subject(naming: Naming, inside: str, asking: Asking) -> Fault | None:
     if kind == "ServiceAccount":
         where = subject.get("namespace") or inside
         if said == name and where != namespace:
-            there = True if name == "default" else is_home(where, asking)
+            # most namespaces have one called default, whose bindings are meant for it
+            there = name == "default" or is_home(where, asking)
             if there:
                 return None  # it is meant for that one
             sure = "certain" if there is False else "likely"

@@ -18,7 +18,7 @@ from kubectl_satoken.live import ClusterWorld
 from kubectl_satoken.question import in_words
 from kubectl_satoken.rbac import Attributes, Question, allows, user_of
 from tests.cluster import Cluster
-from tests.live.test_rbac import ask
+from tests.live.reviews import reviewed
 from tests.scenarios import Stage
 from tests.test_least import ODD, UNIVERSE, q, single
 
@@ -73,9 +73,7 @@ def answers(
 ) -> dict[Question, bool]:
     """What the API server says to each."""
     return {
-        question: ask(
-            api, account, here(question, stage).namespace, stage.namespace, question.asked
-        )
+        question: reviewed(api, stage.namespace, account, here(question, stage))["allowed"]
         for question in questions
     }
 
@@ -393,4 +391,5 @@ def test_what_a_program_is_refused_is_read_from_its_log_until_it_works(
         "get /debug/pprof/cmdline",
     }
     for verb, what in (("list", "secrets"), ("delete", "pods"), ("get", "secrets")):
-        assert not ask(api, "web", stage.namespace, stage.namespace, Attributes(verb, "", what))
+        question = Question(stage.namespace, Attributes(verb, "", what))
+        assert not reviewed(api, stage.namespace, "web", question)["allowed"]
