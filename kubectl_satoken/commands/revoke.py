@@ -642,7 +642,8 @@ class Job:
         while True:
             try:
                 seen = self.judge()
-            except SatokenError:
+            except SatokenError as error:
+                self.unseen = one_line(error.message)
                 seen = None
             after = time.monotonic() - started
             if seen is None or not seen.taken or after >= patience:

@@ -823,6 +823,23 @@ def test_a_token_that_tells_nothing(answer: str, office: Office) -> None:
     assert "checked" not in done.stdout
 
 
+def test_a_server_that_is_out_afterwards(office: Office) -> None:
+    """It is done, and that is said; what was not seen is, too."""
+    asked: list[bool] = []
+
+    def meanwhile(request: faults.Request) -> faults.Reply | None:
+        if is_write(request, "POST", "/tokenreviews"):
+            asked.append(True)
+            return faults.Reply(cut="before") if len(asked) > 1 else None
+        return None
+
+    with relay(office, meanwhile) as environ:
+        done = office.revoke("sa/web", "--yes", **environ)
+    said = "the account was made anew; whether a token of the old account is refused was not seen ("
+    assert said in flat(done.stdout)
+    assert "seen ()" not in flat(done.stdout)
+
+
 def test_tokens_that_are_taken_all_the_same(office: Office) -> None:
     """As of an API server that does not look up what they are bound to."""
 
