@@ -224,14 +224,17 @@ class Job:
 
     def run(self) -> int:
         """Prints the plan, or does it and says what came of it."""
-        from ..revoke import ALREADY, DELETE, IMPOSSIBLE, PLANNED, RECREATE
+        from ..revoke import ALREADY, DELETE, IMPOSSIBLE, PLANNED, RECREATE, without_own_use
 
         if self.args.yes and self.asked.kind == "Secret":
             self.take_token()
+        used = self.used_before()
         before = self.judge()
         # what was asked of the API server may have left its mark: a legacy token was used
         self.world = self.look()
         plan = self.plan(before)
+        if used is not None:
+            plan = without_own_use(plan, used, self.world)
         self.say_what_is_not_known(plan, before)
         over = before is not None and not before.taken and plan.outcome != ALREADY
         # one of somebody else may be good elsewhere
@@ -317,6 +320,26 @@ class Job:
             self.unseen = f"a token made for that was refused from the start{why}"
             return plan, None
         return plan._replace(facts=(*plan.facts, made.fact)), before
+
+    def used_before(self) -> str | None:
+        """When the legacy token that is to be ended was last used, by its label (empty: never),
+        before the API server is asked about it; None where it is not, or where that is unseen."""
+        from ..checks.legacy_cleaner import label
+        from ..revoke import account_in
+        from ..token import LEGACY_ISSUER, bound
+        from ..token_secrets import LAST_USED_LABEL
+        from ..world import Unseen
+
+        payload = self.claims.payload if self.claims else {}
+        account = account_in(payload)
+        if not self.args.yes or payload.get("iss") != LEGACY_ISSUER or account is None:
+            return None
+        name = str(bound(payload, "secret").get("name") or "")
+        try:
+            secret = self.world.get("Secret", account.namespace, name)
+        except Unseen:
+            return None
+        return None if secret is None else label(secret, LAST_USED_LABEL)
 
     def judge(self) -> "Seen | None":
         """The API server's verdict on the token, if it is at hand and can be asked about.

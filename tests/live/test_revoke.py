@@ -460,6 +460,22 @@ def test_a_dry_run_does_not_use_a_legacy_token(office: Office) -> None:
     assert shown == ""
 
 
+@pytest.mark.parametrize("how", ["-", "secret/web-token"])
+def test_to_ask_about_a_legacy_token_is_not_taken_for_the_use_of_somebody_else(
+    how: str, office: Office
+) -> None:
+    token = office.legacy()
+    found = office.revocation(how, "--yes", stdin=token if how == "-" else None)
+    assert found["outcome"] == "revoked"
+    (used,) = (fact["text"] for fact in found["facts"] if fact["name"] == "used")
+    assert used.startswith("never since ")
+    office.kubectl("label", "secret", "web-token", f"{INVALID}-")
+    office.until(lambda: office.taken(token), 5)
+    # that was somebody else
+    done = office.revoke(how, "--yes", stdin=token if how == "-" else None)
+    assert "something outside the cluster used the token on" in flat(done.stdout)
+
+
 def test_an_empty_token_secret_has_none(office: Office) -> None:
     office.kubectl("apply", "-f", "-", stdin=LEGACY + "immutable: true\n")
     done = office.revoke("secret/web-token", check=False)
