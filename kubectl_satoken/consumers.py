@@ -5,7 +5,7 @@ is. Workloads count as they stand in their templates, so one that is scaled to z
 between two runs is a consumer as well; their pods are counted under them.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from .kinds import Type
@@ -147,7 +147,7 @@ class Found(NamedTuple):
 
     consumers: dict[Ref, list[Consumer]]
     unseen: list[Unseen]
-    aside: list[Unseen] = []  # noqa: RUF012
+    aside: Sequence[Unseen] = ()
 
 
 # --- where ----------------------------------------------------------------------------------------
@@ -419,11 +419,10 @@ class Search:
 
     def meant(self, use: Use, namespace: str) -> list[Ref]:
         """Which of those that are wanted an object in a namespace uses."""
-        named = self.called.get((use.kind, use.name), [])
         if use.namespace == ANYWHERE:
-            return named
-        where = use.namespace or namespace
-        return [one for one in named if one.namespace == where]
+            return self.called.get((use.kind, use.name), [])
+        target = Ref(use.kind, use.namespace or namespace, use.name)
+        return [target] if target in self.drafts else []
 
     def above(self, item: Object) -> Object | None:
         """The reference to what an object counts under; None for itself.

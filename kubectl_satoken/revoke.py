@@ -365,8 +365,7 @@ def of_legacy(secret: Object, subject: str, world: World) -> Plan:
     refs = (Ref("Secret", namespace, name),)
     since = label(secret, INVALID_SINCE_LABEL)
     facts = [("secret", f"{origin(secret, world)}, token of serviceaccount {own}")]
-    used = label(secret, LAST_USED_LABEL)
-    facts.append(("used", f"last on {used} (UTC)" if used else f"never{recorded(world)}"))
+    facts.append(used_fact(label(secret, LAST_USED_LABEL), world))
     base = Plan(subject, ALREADY, "", account=account, facts=tuple(facts))
     if metadata.get("deletionTimestamp"):
         going = leaving(secret, subject, f"secret/{name} is being deleted", account, world)
@@ -424,6 +423,24 @@ def afterwards(secret: Object, world: World) -> str:
             "refers to it and nobody tries to use it"
         )
     return "the Secret stays, and its token refused, until somebody deletes it"
+
+
+def used_fact(used: str, world: World) -> tuple[str, str]:
+    """When a token was last used, by its label, as a row for a person."""
+    return "used", f"last on {used} (UTC)" if used else f"never{recorded(world)}"
+
+
+def without_own_use(plan: Plan, used: str, world: World) -> Plan:
+    """A plan as if the API server had not been asked about the token, which it notes as a use:
+    ``used`` is the label as it was before."""
+    facts = tuple(used_fact(used, world) if fact[0] == "used" else fact for fact in plan.facts)
+    item = plan.object
+    if item is not None and item["kind"] == "Secret":
+        metadata = item["metadata"]
+        labels = {k: v for k, v in (metadata.get("labels") or {}).items() if k != LAST_USED_LABEL}
+        labels |= {LAST_USED_LABEL: used} if used else {}
+        item = {**item, "metadata": {**metadata, "labels": labels}}
+    return plan._replace(facts=facts, object=item)
 
 
 def recorded(world: World) -> str:

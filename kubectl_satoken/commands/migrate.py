@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 
 from ..cli import PROG
 from ..env import Env
-from ..errors import ApiError, ExitStatus, Forbidden, UsageError, visible
+from ..errors import (
+    ApiError,
+    ExitStatus,
+    Forbidden,
+    Invalid,
+    SatokenError,
+    UsageError,
+    visible,
+)
 from ..flags import add_cluster_flags, add_file_flags, add_output_flag, overrides, scope
 
 if TYPE_CHECKING:
@@ -19,7 +27,7 @@ if TYPE_CHECKING:
     from ..kubeconfig import Target as Cluster
     from ..live import ClusterWorld
     from ..migration import Result
-    from ..plan import Plan
+    from ..plan import Plan, Step
     from ..undo import Back
     from ..world import Kind, Object, Ref, Unseen
 
@@ -338,16 +346,19 @@ class Job:
         """Prints what became of a step."""
         if self.args.output == "json":
             return
-        subject = event.step.subject
-        everywhere = self.args.all_namespaces and subject.namespace
-        where = f" -n {subject.namespace}" if everywhere else ""
         message = f": {event.message}" if event.message else ""
-        line = f"{event.step.action} {subject.resource}{where} {event.state}{message}"
+        line = f"{event.step.action} {self.called(event.step)} {event.state}{message}"
         if not self.said:
             self.said = True
             self.env.stdout.write("\n")
         self.env.stdout.write(visible(line) + "\n")
         self.env.stdout.flush()
+
+    def called(self, step: "Step") -> str:
+        """What a step is done to, with its namespace where there are several."""
+        subject = step.subject
+        everywhere = self.args.all_namespaces and subject.namespace
+        return subject.resource + (f" -n {subject.namespace}" if everywhere else "")
 
     def ways(self) -> str:
         """How to go on, and how to go back."""
@@ -431,10 +442,8 @@ class Job:
                 return ExitStatus.OK
             if self.args.output != "json":
                 for back in backs:
-                    subject = back.step.subject
-                    self.env.stdout.write(
-                        visible(f"to take back: {back.step.action} {subject.resource}") + "\n"
-                    )
+                    line = f"to take back: {back.step.action} {self.called(back.step)}"
+                    self.env.stdout.write(visible(line) + "\n")
             if not self.agreed(f"these {len(backs)} changes"):
                 return ExitStatus.FINDINGS
             events: list[Event] = []
@@ -541,9 +550,7 @@ class Job:
             for page in self.world.pages(KINDS["Secret"], self.namespace, [FOR_SECRETS]):
                 yield from page
         except Unseen as unseen:
-            raise Forbidden(
-                f"token Secrets could not be looked at: {unseen.why}", self.may_look()
-            ) from unseen
+            raise not_seen(unseen) from unseen
 
     # --- what is there
 
@@ -624,9 +631,7 @@ class Job:
                     yield secret
                 self.progress.count("token Secrets", number)
         except Unseen as unseen:
-            raise Forbidden(
-                f"token Secrets could not be looked at: {unseen.why}", self.may_look()
-            ) from unseen
+            raise not_seen(unseen) from unseen
 
     def named(self, item: "Object") -> str:
         """What is to be changed for an object that was named: itself, or what made a pod."""
@@ -637,10 +642,6 @@ class Job:
         if owner is not None:
             return resource(owner.kind, owner.api_version, owner.name)
         return resource(item["kind"], item.get("apiVersion") or "v1", item["metadata"]["name"])
-
-    def may_look(self) -> str:
-        """Who may grant the right to look."""
-        return "docs/rbac/migrate.yaml has the rights that migrate needs"
 
     def kinds(self) -> "tuple[list[Kind], list[Unseen]]":
         """The types whose objects may use a Secret, and the parts of the API that are out."""
@@ -737,6 +738,17 @@ class Job:
         headers, lines = migration.rows(result, wide=form == "wide")
         write_table(headers, [[visible(cell) for cell in line] for line in lines], self.env)
         self.env.stdout.write(migration.write(result, wide=form == "wide"))
+
+
+def not_seen(unseen: "Unseen") -> SatokenError:
+    """What to say where the token Secrets themselves cannot be listed."""
+    cause = unseen.__cause__
+    if isinstance(cause, Invalid):  # all else that we send is right
+        return UsageError(f"the label selector is wrong: {cause.message}")
+    said = f"token Secrets could not be looked at: {unseen.why}"
+    if isinstance(cause, Forbidden):
+        return Forbidden(said, "docs/rbac/migrate.yaml has the rights that migrate needs")
+    return SatokenError(said)
 
 
 def group(group_version: str) -> str:

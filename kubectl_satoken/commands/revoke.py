@@ -2,7 +2,6 @@
 
 import argparse
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..cli import PROG
@@ -186,19 +185,6 @@ def seconds_of(text: str | None) -> float | None:
     return span / SECOND
 
 
-def restore_last_used(secret: "Object | None", before: "Object") -> None:
-    """Has a Secret tell when its token was last used before we did."""
-    from ..checks.legacy_cleaner import label
-    from ..token_secrets import LAST_USED_LABEL
-
-    if secret is None:
-        return
-    labels = secret["metadata"].setdefault("labels", {})
-    labels.pop(LAST_USED_LABEL, None)
-    if used := label(before, LAST_USED_LABEL):
-        labels[LAST_USED_LABEL] = used
-
-
 class Job:
     """One call of revoke."""
 
@@ -238,17 +224,17 @@ class Job:
 
     def run(self) -> int:
         """Prints the plan, or does it and says what came of it."""
-        from ..revoke import ALREADY, DELETE, IMPOSSIBLE, PLANNED, RECREATE
+        from ..revoke import ALREADY, DELETE, IMPOSSIBLE, PLANNED, RECREATE, without_own_use
 
         if self.args.yes and self.asked.kind == "Secret":
             self.take_token()
-        secret = self.legacy_secret()
+        used = self.used_before()
         before = self.judge()
-        if secret is not None and before is not None:
-            # to ask was to use it, and changed the Secret; what matters is who did so before
-            self.world = self.look()
-            restore_last_used(self.legacy_secret(), secret)
+        # what was asked of the API server may have left its mark: a legacy token was used
+        self.world = self.look()
         plan = self.plan(before)
+        if used is not None:
+            plan = without_own_use(plan, used, self.world)
         self.say_what_is_not_known(plan, before)
         over = before is not None and not before.taken and plan.outcome != ALREADY
         # one of somebody else may be good elsewhere
@@ -315,21 +301,6 @@ class Job:
             return
         self.token, self.claims = given.token, given.claims
 
-    def legacy_secret(self) -> "Object | None":
-        """The Secret of a legacy token, if it is one and can be seen."""
-        from ..revoke import account_in
-        from ..token import LEGACY_ISSUER, bound
-        from ..world import Unseen
-
-        payload = self.claims.payload if self.claims else {}
-        account = account_in(payload)
-        if payload.get("iss") != LEGACY_ISSUER or account is None:
-            return None
-        name = str(bound(payload, "secret").get("name") or "")
-        with suppress(Unseen):
-            return self.world.get("Secret", account.namespace, name)
-        return None
-
     def take_witness(self, plan: "Plan") -> "tuple[Plan, Seen | None]":
         """Makes a token that ends with the others, and asks about it; without, notes why."""
         from .. import witness
@@ -349,6 +320,26 @@ class Job:
             self.unseen = f"a token made for that was refused from the start{why}"
             return plan, None
         return plan._replace(facts=(*plan.facts, made.fact)), before
+
+    def used_before(self) -> str | None:
+        """When the legacy token that is to be ended was last used, by its label (empty: never),
+        before the API server is asked about it; None where it is not, or where that is unseen."""
+        from ..checks.legacy_cleaner import label
+        from ..revoke import account_in
+        from ..token import LEGACY_ISSUER, bound
+        from ..token_secrets import LAST_USED_LABEL
+        from ..world import Unseen
+
+        payload = self.claims.payload if self.claims else {}
+        account = account_in(payload)
+        if not self.args.yes or payload.get("iss") != LEGACY_ISSUER or account is None:
+            return None
+        name = str(bound(payload, "secret").get("name") or "")
+        try:
+            secret = self.world.get("Secret", account.namespace, name)
+        except Unseen:
+            return None
+        return None if secret is None else label(secret, LAST_USED_LABEL)
 
     def judge(self) -> "Seen | None":
         """The API server's verdict on the token, if it is at hand and can be asked about.
@@ -674,7 +665,8 @@ class Job:
         while True:
             try:
                 seen = self.judge()
-            except SatokenError:
+            except SatokenError as error:
+                self.unseen = one_line(error.message)
                 seen = None
             after = time.monotonic() - started
             if seen is None or not seen.taken or after >= patience:

@@ -713,6 +713,12 @@ def test_whose_tokens_can_be_said(stage: Stage) -> None:
     for words, status, error in (
         (("secret/login",), 2, "error: secret/login is no token Secret, but of type Opaque"),
         (("deploy/none",), 2, "error: deployment/none uses no Secret"),
+        (
+            ("-l", "a in (b"),
+            2,
+            "error: the label selector is wrong: unable to parse requirement: "
+            "found '', expected: ',' or ')'",
+        ),
         (("secret/gone",), 3, 'error: secrets "gone" not found'),
         (("deploy/gone",), 3, 'error: deployments.apps "gone" not found'),
         (("zeppelin/x",), 2, 'error: the server doesn\'t have a resource type "zeppelin"'),
@@ -740,6 +746,8 @@ def test_all_namespaces_at_once(cluster: Cluster, stage: Stage, tmp_path: Path) 
         assert done.returncode == 0, done.stdout + done.stderr
         for one in (stage, other):
             assert not uses(one.get("deployment/web"), "web-token")
+        asked = stage.satoken("migrate", "-A", "--undo")
+        assert f"to take back: patch deployment/web -n {stage.namespace}\n" in asked.stdout
         for one in (stage, other):
             back = migrate(one, "--undo", "--yes", "-o", "json")
             assert back.returncode == 0, back.stderr

@@ -460,12 +460,20 @@ def test_a_dry_run_does_not_use_a_legacy_token(office: Office) -> None:
     assert shown == ""
 
 
-def test_what_we_ask_ourselves_is_no_use_of_a_legacy_token(office: Office) -> None:
+@pytest.mark.parametrize("how", ["-", "secret/web-token"])
+def test_to_ask_about_a_legacy_token_is_not_taken_for_the_use_of_somebody_else(
+    how: str, office: Office
+) -> None:
     token = office.legacy()
-    said = flat(office.revoke("-", "--yes", stdin=token).stdout)
-    assert "used never since " in said
-    assert "something outside the cluster" not in said
-    assert "breaks nothing that is known of" in said
+    found = office.revocation(how, "--yes", stdin=token if how == "-" else None)
+    assert found["outcome"] == "revoked"
+    (used,) = (fact["text"] for fact in found["facts"] if fact["name"] == "used")
+    assert used.startswith("never since ")
+    office.kubectl("label", "secret", "web-token", f"{INVALID}-")
+    office.until(lambda: office.taken(token), 5)
+    # that was somebody else
+    done = office.revoke(how, "--yes", stdin=token if how == "-" else None)
+    assert "something outside the cluster used the token on" in flat(done.stdout)
 
 
 def test_an_empty_token_secret_has_none(office: Office) -> None:
@@ -829,6 +837,23 @@ def test_a_token_that_tells_nothing(answer: str, office: Office) -> None:
     said = f"its old tokens are refused within 10 s (not verified by a review: {why}"
     assert said in flat(done.stdout)
     assert "checked" not in done.stdout
+
+
+def test_a_server_that_is_out_afterwards(office: Office) -> None:
+    """It is done, and that is said; what was not seen is, too."""
+    asked: list[bool] = []
+
+    def meanwhile(request: faults.Request) -> faults.Reply | None:
+        if is_write(request, "POST", "/tokenreviews"):
+            asked.append(True)
+            return faults.Reply(cut="before") if len(asked) > 1 else None
+        return None
+
+    with relay(office, meanwhile) as environ:
+        done = office.revoke("sa/web", "--yes", **environ)
+    said = "the account was made anew; whether a token of the old account is refused was not seen ("
+    assert said in flat(done.stdout)
+    assert "seen ()" not in flat(done.stdout)
 
 
 def test_tokens_that_are_taken_all_the_same(office: Office) -> None:
