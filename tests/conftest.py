@@ -39,6 +39,15 @@ def pytest_configure() -> None:
         os.environ.pop(name, None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps together, when tests run beside each other, what shares what there is only one of: the
+    node, and the bundle."""
+    for item in items:
+        folder = item.path.parent.name
+        if folder in ("node", "krew"):
+            item.add_marker(pytest.mark.xdist_group(folder))
+
+
 class Terminal(io.StringIO):
     """A stream that says it is a terminal."""
 
