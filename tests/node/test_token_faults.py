@@ -148,26 +148,51 @@ def outcomes(
     stage.kubectl("-n", stage.namespace, "apply", "-f", "-", stdin="---".join(texts))
     # so that nothing else is to be told
     stage.shell("kubectl -n $NS create rolebinding w --clusterrole=view --serviceaccount=$NS:web")
-    before = {fault.name: found(stage, fault) for fault in FAULTS}
+    pods = settled(stage)
+    before = {fault.name: found(stage, fault, pods[fault.name]) for fault in FAULTS}
     for fault in FAULTS:
         for finding in before[fault.name]["findings"][:1]:
             for command in finding["fix"]["commands"]:
                 stage.shell(command)
-    yield {fault.name: outcome(stage, fault, before[fault.name]) for fault in FAULTS}
+    pods = settled(stage, pods)
+    yield {
+        fault.name: Outcome(
+            before[fault.name],
+            probe(stage, f"deploy/{fault.name}"),
+            wrong_inside(stage, pods[fault.name]["metadata"]["name"]),
+        )
+        for fault in FAULTS
+    }
     stage.close()
 
 
-def pod_of(stage: Stage, name: str) -> Object:
-    """The pod of a Deployment, when there is one and no more."""
-    stage.shell(f"kubectl -n $NS rollout status deploy/{name} --timeout=90s")
-    stage.until(f'[ "$(kubectl -n $NS get pods -l app={name} -o name | wc -l)" = 1 ]')
-    pod: Object = stage.get("pods", "-l", f"app={name}")["items"][0]
-    return pod
+def settled(stage: Stage, old: dict[str, Object] | None = None) -> dict[str, Object]:
+    """The one pod of each Deployment, when it runs and is not the old one."""
+    limit = time.monotonic() + 120
+    while True:
+        pods: dict[str, list[Object]] = {fault.name: [] for fault in FAULTS}
+        for pod in stage.get("pods")["items"]:
+            pods[pod["metadata"]["labels"]["app"]].append(pod)
+        late = [
+            name
+            for name, found in pods.items()
+            if len(found) != 1
+            or not runs(found[0])
+            or (old and found[0]["metadata"]["uid"] == old[name]["metadata"]["uid"])
+        ]
+        if not late:
+            return {name: found for name, (found,) in pods.items()}
+        assert time.monotonic() < limit, f"not settled: {late}"
+        time.sleep(0.3)
 
 
-def found(stage: Stage, fault: Fault) -> Any:
+def runs(pod: Object) -> bool:
+    """Whether the container of a pod runs."""
+    return any("running" in one["state"] for one in pod["status"].get("containerStatuses") or [])
+
+
+def found(stage: Stage, fault: Fault, pod: Object) -> Any:
     """What doctor tells of a fault."""
-    pod = pod_of(stage, fault.name)
     for _ in range(3):  # the kubelet may look between
         if fault.content is not None:
             write(stage, pod, fault)
@@ -203,12 +228,6 @@ def write(stage: Stage, pod: Object, fault: Fault) -> None:
     subprocess.run(
         enter(stage.cluster.pids["node"], ["sh", "-c", line]), input=text, text=True, check=True
     )
-
-
-def outcome(stage: Stage, fault: Fault, before: Any) -> Outcome:
-    """How it is after the fix."""
-    pod = pod_of(stage, fault.name)["metadata"]["name"]
-    return Outcome(before, probe(stage, f"deploy/{fault.name}"), wrong_inside(stage, pod))
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
