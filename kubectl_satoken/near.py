@@ -367,16 +367,19 @@ def near_subject(naming: Naming, inside: str, asking: Asking) -> Fault | None:
     namespace, name = asking.account
     kind, said = subject.get("kind"), subject.get("name") or ""
     whole = account_subject(*asking.account)
+    role_kind, role = role_key(binding)
 
     def fault(
         code: str, slug: str, field: str, text: str, certainty: str = "certain", new: Any = None
     ) -> Fault:
+        who = f"group {new['name']}" if new else asking.name
+        summary = f"name {who}, which gets all that {role_kind.lower()} {role} allows"
         return Fault(
             code,
             slug,
             f"{words_of(binding)} {text}",
             (at(binding, f"subjects[{number}].{field}", subject.get(field), here=True),),
-            lambda: patched_subject(naming, asking.world, new or whole, f"name {asking.name}"),
+            lambda: patched_subject(naming, asking.world, new or whole, summary),
             certainty,
         )
 
