@@ -39,13 +39,17 @@ def pytest_configure() -> None:
         os.environ.pop(name, None)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keeps together, when tests run beside each other, what shares what there is only one of: the
-    node, and the bundle."""
-    for item in items:
+    node, and the bundle. The tests of revoke wait most of the time: two lots of them run beside
+    what does not."""
+    for number, item in enumerate(items):
         folder = item.path.parent.name
         if folder in ("node", "krew"):
             item.add_marker(pytest.mark.xdist_group(folder))
+        elif item.path.name == "test_revoke.py" and folder == "live":
+            item.add_marker(pytest.mark.xdist_group(f"revoke-{number % 2}"))
 
 
 class Terminal(io.StringIO):

@@ -71,7 +71,7 @@ SAID = {
     "doctor pod/web-6d4f8b9c7d-x2k9p -n shop": (0, "ok: pod/web-6d4f8b9c7d-x2k9p has a working"),
     "doctor deploy/web sa/web": (0, "ok: serviceaccount/web: 2 pods have a working token"),
     "doctor -f manifests/ -R": (0, "ok as far as can be seen: deployment/web has a token"),
-    "doctor -A": (0, "ok: no fault found; 2 pods, 1 workload, "),
+    "doctor -A": (0, "ok: no fault found; "),
     "doctor pods -l app=web": (0, "ok: no fault found; 1 pod, 0 workloads, "),
     "doctor deploy/web --verify": (0, "the API server takes the token (by TokenReview)"),
     "doctor deploy/web --probe": (0, "the API server takes the token (by a request from the"),
