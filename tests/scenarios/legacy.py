@@ -88,9 +88,10 @@ FROM_FILES = [
         f"{TOKEN_SECRET}---{service_account()}",
         # the account would be there at the second try, or at the first if the controller is slow
         (
-            "sleep 1; while kubectl -n $NS get secret web-token; do sleep 2; "
+            VANISHES[0],
+            "sleep 2; while kubectl -n $NS get secret web-token; do "
             "kubectl -n $NS delete secret/web-token serviceaccount/web --ignore-not-found; "
-            "kubectl -n $NS apply -f $WORK/manifest.yaml; sleep 1; done",
+            "kubectl -n $NS apply -f $WORK/manifest.yaml; sleep 2; done",
             "kubectl -n $NS delete serviceaccount web",
         ),
         certainty="likely",
