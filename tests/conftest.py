@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import pytest
 
@@ -39,17 +40,24 @@ def pytest_configure() -> None:
         os.environ.pop(name, None)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps together, when tests run beside each other, what shares what there is only one of: the
-    node, and the bundle. The tests of revoke wait most of the time: two lots of them run beside
-    what does not."""
-    for number, item in enumerate(items):
-        folder = item.path.parent.name
-        if folder in ("node", "krew"):
-            item.add_marker(pytest.mark.xdist_group(folder))
-        elif item.path.name == "test_revoke.py" and folder == "live":
-            item.add_marker(pytest.mark.xdist_group(f"revoke-{number % 2}"))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With --dist loadscope, what shares what there is only one of stays with one worker: the node,
+    and the bundle. The tests of revoke wait most of the time: two lots of them run beside the rest.
+    """
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByWhatTheyShare(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            for folder in ("tests/node/", "tests/krew/"):
+                if nodeid.startswith(folder):
+                    return folder
+            if nodeid.startswith("tests/live/test_revoke.py"):
+                return f"revoke {crc32(nodeid.encode()) % 2}"
+            return nodeid
+
+    return ByWhatTheyShare(config, log)
 
 
 class Terminal(io.StringIO):
