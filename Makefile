@@ -16,7 +16,7 @@ IN_VENV := PATH="$(BIN):$$PATH"
 PYTEST := $(IN_VENV) $(BIN)/python -m pytest
 UNIT := -n 2 --ignore=tests/live --ignore=tests/node --ignore=tests/krew
 # each worker has a control plane of its own; they often wait, so there are more than processors
-LIVE := -n 6 --dist loadscope tests/live tests/node tests/krew
+LIVE := -n 4 --dist loadscope tests/live tests/node tests/krew
 DEMO := $(IN_VENV) $(BIN)/kubectl-satoken doctor -f examples/shop.yaml
 
 SHELL := /bin/sh

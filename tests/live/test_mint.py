@@ -853,8 +853,8 @@ def test_killed_at_any_point_the_old_file_or_the_new_one_is_there(desk: Desk) ->
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        # most of the time at the end, where the files are written
-        time.sleep(chance.uniform(0.5, 1.05) * whole)
+        # most of the time near the end, where the files are written; a busy machine is slower
+        time.sleep(chance.uniform(0.4, 1.5) * whole)
         process.send_signal(signal.SIGKILL)
         process.wait()
         after = own.read_bytes()
