@@ -88,7 +88,10 @@ PATTERNS = """
 import marshal, sys
 module = {"__name__": "re._compiler", "__package__": "re"}
 with open(sys.argv[1], "rb") as file:
-    exec(marshal.loads(file.read()[16:]), module)
+    index = marshal.loads(file.read(int.from_bytes(file.read(8), "little")))
+    place, size, is_package = index["re._compiler"]
+    file.seek(place, 1)
+    exec(marshal.loads(file.read(size)), module)
 compile, compile_anew, compiled = map(module.get, ("compile", "compile_anew", "COMPILED"))
 for key in compiled:
     assert compile(*key) == compile_anew(*key), key
@@ -102,11 +105,13 @@ assert len(patterns) > 5 and patterns <= {pattern for pattern, _ in compiled}, p
 def test_regular_expressions_come_compiled_and_as_they_would_be(unpacked: Path) -> None:
     python = interpreters.find("3.15")
     assert python
-    (module,) = unpacked.parent.glob("lib/python3.15/re/_compiler.pyc")
-    library = str(module.parent.parent)
+    pinned = (ROOT / "krew" / "requirements.txt").read_text()
+    urllib3 = re.search(r"^urllib3==[\d.]+", pinned, re.MULTILINE)
+    assert urllib3
+    bin = interpreters.venv(python, urllib3[0])
     done = subprocess.run(
-        [*python.argv, "-c", PATTERNS, module],
-        env=interpreters.clean() | {"PYTHONPATH": library},
+        [bin / "python", "-c", PATTERNS, unpacked.parent / "lib" / "modules"],
+        env=interpreters.clean(),
         capture_output=True,
         text=True,
     )
