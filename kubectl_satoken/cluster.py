@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from importlib.util import LazyLoader, find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote, urlencode, urlsplit
@@ -50,14 +50,16 @@ UNUSED = {
 }
 
 
-class Deferred(PathFinder):
+class Deferred:
     """Lets ``import kubernetes`` leave its unused parts unloaded, which Python 3.15 does itself."""
 
     @classmethod
     def find_spec(cls, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if fullname not in UNUSED:
             return None
-        spec = super().find_spec(fullname, path, target)
+        others = (finder for finder in sys.meta_path if finder is not cls)
+        found = (finder.find_spec(fullname, path, target) for finder in others)
+        spec = next(filter(None, found), None)
         if spec is not None and spec.loader is not None:
             spec.loader = LazyLoader(spec.loader)
         return spec
