@@ -167,6 +167,9 @@ def facts(verdict: Verdict, wide: bool) -> list[tuple[str, str]]:
         rows.append(("why", answer.reason))
     if verdict.other_authorizer and verdict.other_authorizer not in answer.reason:
         rows.append(("why", verdict.other_authorizer))
+    looked = not verdict.unseen or place.api is None
+    if mendable(verdict) and looked and not (rows or verdict.near):
+        rows.append(("why", "nothing that it is bound to comes near that; see --list"))
     if answer.denied:
         rows.append(("why", "it is denied, which no binding can change"))
     if answer.conditional:
@@ -213,7 +216,8 @@ def coded(miss: "Miss") -> str:
 
 def miss_lines(miss: "Miss", colour: bool) -> list[str]:
     """A near miss in full."""
-    lines = painted(wrap(f"note: nearly: {miss.message}{coded(miss)}", "  "), "note", colour)
+    nearly = "nearly: " if miss.off and miss.code != "SAT501" else ""
+    lines = painted(wrap(f"note: {nearly}{miss.message}{coded(miss)}", "  "), "note", colour)
     lines.append("")
     if miss.evidence:
         place = Finding(miss.message, miss.evidence[0], miss.evidence)

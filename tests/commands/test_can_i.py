@@ -75,14 +75,21 @@ def test_a_no_says_what_is_nearly_right_and_what_would_grant_it(shop: str, run: 
     assert all(len(line) <= 80 for line in text.splitlines() if shop not in line), text
 
 
+def test_a_no_to_which_nothing_is_near_says_so(shop: str, run: Run) -> None:
+    done = run("can-i", "sa/web", "get", "secrets", "-n", "shop", "-f", shop)
+    assert done.status == 1
+    assert "  why       nothing that it is bound to comes near that" in done.stdout
+    assert "note: nearly" not in done.stdout
+
+
 def test_words_that_no_server_knows_are_put_right_before_anything_is_granted(
     shop: str, run: Run
 ) -> None:
     """To grant the verb that was misspelt would help nobody."""
     done = run("can-i", "sa/web", "lst", "pods", "-n", "shop", "-f", shop)
     assert done.status == 1
-    first = next(line for line in done.stdout.splitlines() if line.startswith("note: nearly:"))
-    assert "the question may be meant otherwise: no request has the verb lst" in first
+    first = next(line for line in done.stdout.splitlines() if line.startswith("note: "))
+    assert first.startswith("note: the question may be meant otherwise: no request has the verb ")
     assert "the least that grants it" not in done.stdout
 
 

@@ -227,6 +227,18 @@ def test_the_miss_is_found_and_its_fix_works(near: Near, stage: Stage) -> None:
     assert given <= {near.question, *near.grants.split(",")}
 
 
+def test_a_role_that_is_missing_elsewhere_is_not_near(stage: Stage) -> None:
+    """What it would have granted counts in another namespace, and may have been about anything."""
+    elsewhere = binding(ref="Role, name: gone", where="NS-b")
+    stage.kubectl("apply", "-f", "-", stdin=elsewhere.replace("NS", stage.namespace))
+    assert json.loads(can_i(stage, "list pods", "-o", "json").stdout)["misses"] == []
+    text = can_i(stage, "list pods").stdout
+    assert "  why       nothing that it is bound to comes near that" in text
+    web, there = f"sa/{stage.namespace}:web", f"{stage.namespace}-b"
+    done = stage.satoken("can-i", web, "list", "pods", "-n", there, "-o", "json")
+    assert [miss["code"] for miss in json.loads(done.stdout)["misses"]] == ["SAT502"]
+
+
 def grant_line(text: str) -> str:
     """The command that is printed below an answer."""
     return text.partition("the least that grants it:\n")[2]
