@@ -51,9 +51,7 @@ def parse(words: Sequence[str], find_kind: FindKind) -> list[Target]:
     elif len(words) == 1:
         # a lone word is a type in kubectl; here a name is missing, or the type is
         word = words[0]
-        hint = (
-            f"say {word}/NAME" if builtin_kind(word) else f"for a pod of that name say pod/{word}"
-        )
+        hint = f"say {word}/NAME" if builtin_kind(word) else what_it_is(word)
         raise UsageError(f"{word}: one resource and name is needed", hint)
     else:
         pairs = [(kind, name) for kind in words[0].split(",") for name in words[1:]]
@@ -79,8 +77,13 @@ def types(words: Sequence[str], find_kind: FindKind) -> list[Kind] | None:
         try:
             found.append(builtin_kind(word) or find_kind(word))
         except UsageError as error:
-            raise UsageError(error.message, f"for a pod of that name say pod/{word}") from error
+            raise UsageError(error.message, what_it_is(word)) from error
     return list(dict.fromkeys(found))
+
+
+def what_it_is(name: str) -> str:
+    """The hint for a name without a type."""
+    return f"say what it is: pod/{name}, deploy/{name}, sa/{name}"
 
 
 def unknown_kind(word: str) -> Kind:
