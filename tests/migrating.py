@@ -417,7 +417,7 @@ def run_through(
 ) -> "subprocess.CompletedProcess[str]":
     """Runs the plugin through kubectl and the gate, in a process group of its own."""
     process = subprocess.Popen(
-        ["kubectl", "satoken", "migrate", *words],
+        ["kubectl-satoken", "migrate", *words],
         env=stage.environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

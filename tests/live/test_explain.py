@@ -43,7 +43,7 @@ def stage(opened: Stage) -> Stage:
 def explained(stage: Stage, text: str, *flags: str) -> list[dict[str, Any]]:
     """What explain finds in a text that is piped into it."""
     done = subprocess.run(
-        ["kubectl", "satoken", "explain", "-", "-o", "json", *flags],
+        ["kubectl-satoken", "explain", "-", "-o", "json", *flags],
         env=stage.environ,
         input=text,
         capture_output=True,

@@ -149,7 +149,7 @@ class Lab:
         self, *words: str, token: str | None = None, environ: Any = None
     ) -> "subprocess.CompletedProcess[str]":
         done = self.run(
-            *("kubectl", "satoken", "inspect", *words, "-n", self.namespace),
+            *("kubectl-satoken", "inspect", *words, "-n", self.namespace),
             stdin=token,
             environ=environ,
         )
@@ -893,7 +893,7 @@ def test_a_secret_with_its_token_in_a_wrong_form_is_read_and_said_to_be_so(lab: 
 
 def test_a_handle_says_that_the_token_is_not_in_it(lab: Lab) -> None:
     made = lab.run(
-        *("kubectl", "satoken", "mint", "web", "-n", lab.namespace, "--revocable"),
+        *("kubectl-satoken", "mint", "web", "-n", lab.namespace, "--revocable"),
     )
     found = lab.inspected("-", token=made.stdout.strip())
     (tie,) = found["boundTo"]
@@ -910,10 +910,8 @@ def test_a_file_and_other_forms_are_read(lab: Lab) -> None:
     found = lab.inspected(str(file))
     assert (found["verdict"], found["source"]) == ("taken", f"file {file}")
     for form in ("header", "env", "kubeconfig", "exec-credential", "json", "secret"):
-        made = lab.run(
-            *("kubectl", "satoken", "mint", "web", "-n", lab.namespace, "-o", form)
-        ).stdout
-        done = lab.run("kubectl", "satoken", "inspect", "-", "-o", "json", stdin=made)
+        made = lab.run(*("kubectl-satoken", "mint", "web", "-n", lab.namespace, "-o", form)).stdout
+        done = lab.run("kubectl-satoken", "inspect", "-", "-o", "json", stdin=made)
         assert not JWT.search(done.stdout + done.stderr)
         assert json.loads(done.stdout)["verdict"] == "taken", form
 

@@ -375,7 +375,7 @@ class Town(NamedTuple):
 
 def migrate(stage: Stage, *words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        ["kubectl", "satoken", "migrate", "-n", stage.namespace, *words],
+        ["kubectl-satoken", "migrate", "-n", stage.namespace, *words],
         env=stage.environ,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -762,7 +762,7 @@ def test_who_waits_at_a_terminal_sees_how_far_it_has_come(stage: Stage) -> None:
     ours, theirs = os.openpty()
     with open(ours, "rb", buffering=0) as terminal:
         done = subprocess.run(
-            ["kubectl", "satoken", "migrate", "-A"],
+            ["kubectl-satoken", "migrate", "-A"],
             env={**stage.environ, "TERM": "xterm"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -231,7 +231,7 @@ def test_who_does_not_want_to_wait_any_longer(stage: Stage) -> None:
         before = state(stage)
         watch.start()
         run = subprocess.Popen(
-            ["kubectl", "satoken", "migrate", "-n", stage.namespace, "sa/web", *APPLY],
+            ["kubectl-satoken", "migrate", "-n", stage.namespace, "sa/web", *APPLY],
             env=stage.environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -469,7 +469,7 @@ def test_two_people_at_once(cluster: Cluster, stage: Stage) -> None:
         watch.start()
         runs = [
             subprocess.Popen(
-                ["kubectl", "satoken", "migrate", "-n", stage.namespace, "sa/web", *APPLY],
+                ["kubectl-satoken", "migrate", "-n", stage.namespace, "sa/web", *APPLY],
                 env={**stage.environ, "HOME": f"{stage.environ['HOME']}/{name}"},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -499,7 +499,7 @@ def test_one_person_goes_where_another_goes_back(stage: Stage) -> None:
         before = state(stage)
         watch.start()
         there = subprocess.Popen(
-            ["kubectl", "satoken", "migrate", "-n", stage.namespace, "sa/web", *APPLY],
+            ["kubectl-satoken", "migrate", "-n", stage.namespace, "sa/web", *APPLY],
             env=stage.environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -529,7 +529,7 @@ def test_one_person_twice_is_told(cluster: Cluster, stage: Stage) -> None:
         )
         server.at = {1: "slow"}
         first = subprocess.Popen(
-            ["kubectl", "satoken", "migrate", "sa/web", *APPLY],
+            ["kubectl-satoken", "migrate", "sa/web", *APPLY],
             env=stage.environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -116,7 +116,7 @@ class Desk:
     def mint(
         self, *words: str, check: bool = True, **environ: str
     ) -> "subprocess.CompletedProcess[str]":
-        return self.run("kubectl", "satoken", "mint", *words, check=check, environ=environ)
+        return self.run("kubectl-satoken", "mint", *words, check=check, environ=environ)
 
     def shell(self, line: str) -> "subprocess.CompletedProcess[str]":
         return self.run("bash", "-c", line)

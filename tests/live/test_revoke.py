@@ -191,7 +191,7 @@ class Office(Desk):
         **environ: str,
     ) -> "subprocess.CompletedProcess[str]":
         done = self.run(
-            *("kubectl", "satoken", "revoke", *words), stdin=stdin, check=False, environ=environ
+            "kubectl-satoken", "revoke", *words, stdin=stdin, check=False, environ=environ
         )
         self.heard += [done.stdout, done.stderr]
         assert not JWT.search(done.stdout + done.stderr)
@@ -781,7 +781,7 @@ def test_a_pod_that_is_being_deleted_has_tokens_that_are_taken_for_a_while(offic
         found = office.revocation("pod/web-0", "--yes", "--timeout=1s", status=1)
         assert (found["outcome"], found["review"]["made"]) == ("taken", True)
         waiting = subprocess.Popen(
-            ["kubectl", "satoken", "revoke", "pod/web-0", "--yes"],
+            ["kubectl-satoken", "revoke", "pod/web-0", "--yes"],
             env=office.environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -149,7 +149,7 @@ def shop(cluster: Cluster) -> Iterator[str]:
 
 def doctor(kubeconfig: Any, *argv: str, status: int | None = None) -> Any:
     done = subprocess.run(
-        ["kubectl", "satoken", "doctor", *argv],
+        ["kubectl-satoken", "doctor", *argv],
         env={**os.environ, "KUBECONFIG": str(kubeconfig)},
         capture_output=True,
         text=True,

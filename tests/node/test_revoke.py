@@ -26,7 +26,7 @@ def revoke(
     stage: Stage, *words: str, token: str | None = None
 ) -> "subprocess.CompletedProcess[str]":
     done = subprocess.run(
-        ["kubectl", "satoken", "revoke", *words],
+        ["kubectl-satoken", "revoke", *words],
         env=stage.environ,
         input=token,
         stdin=subprocess.DEVNULL if token is None else None,

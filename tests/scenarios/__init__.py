@@ -325,9 +325,9 @@ class Stage:
         return connect(load(Overrides(kubeconfig=self.environ["KUBECONFIG"]), env), env)
 
     def satoken(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        """Runs the plugin through kubectl."""
+        """Runs the plugin, as kubectl does once it has found it, which takes kubectl a while."""
         return subprocess.run(
-            ["kubectl", "satoken", *words],
+            ["kubectl-satoken", *words],
             env=self.environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
