@@ -38,6 +38,8 @@ def pytest_configure() -> None:
     """Takes out of the environment what the tests must not depend on."""
     for name in SCRUBBED:
         os.environ.pop(name, None)
+    # kubectl and Kubernetes collect their garbage less often: a sixth of their time for some memory
+    os.environ.setdefault("GOGC", "400")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
