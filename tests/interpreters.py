@@ -2,7 +2,7 @@
 
 Starting fast is a promise for each supported Python, so the tests and `bench/startup` need
 several of them, one of them newer than most machines have. `find` takes the one that is there;
-where there is none, on Debian (x86_64), it unpacks the one of Debian's unstable suite into the
+where there is none, on Debian, it unpacks the one of Debian's unstable suite into the
 user's cache, without root and without touching the system:
 
     python3.15 = find("3.15")
@@ -34,6 +34,12 @@ RECIPE = "2"
 
 # patchelf: see relocate(). The wheel is how pip gets into an environment, as ensurepip would do it.
 DEBIAN_PACKAGES = ("patchelf", "python3-pip-whl")
+
+# What Debian calls a machine and the folder of its libraries, and the loader in there.
+DEBIAN_MACHINES = {
+    "x86_64": ("amd64", "x86_64-linux-gnu", "ld-linux-x86-64.so.2"),
+    "aarch64": ("arm64", "aarch64-linux-gnu", "ld-linux-aarch64.so.1"),
+}
 
 # What the binary is also kept as, before relocate() ties it to its place.
 PLAIN = "{binary}.plain"
@@ -105,7 +111,7 @@ def probe(path: str) -> Interpreter | None:
 
 def debian(minor: str) -> Interpreter | None:
     """The interpreter of Debian's unstable suite, unpacked into the cache; None off Debian."""
-    if sys.platform != "linux" or platform.machine() != "x86_64":
+    if sys.platform != "linux" or platform.machine() not in DEBIAN_MACHINES:
         return None
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         return None
@@ -166,7 +172,7 @@ def unpack(mirror: str, minor: str, root: Path) -> None:
         "Dir::Etc::SourceParts": "/dev/null",
         "Dir::Etc::Preferences": "/dev/null",
         "Dir::Etc::PreferencesParts": "/dev/null",
-        "APT::Architecture": "amd64",
+        "APT::Architecture": DEBIAN_MACHINES[platform.machine()][0],
         "APT::Install-Recommends": "false",
         "APT::Sandbox::User": "root",  # apt's own user cannot write below a home
         "Acquire::Languages": "none",
@@ -194,8 +200,9 @@ def relocate(root: Path, binary: Path) -> None:
     patchelf of Debian 12.
     """
     shutil.copy2(binary, PLAIN.format(binary=binary))
-    libraries = root / "usr" / "lib" / "x86_64-linux-gnu"
-    loader = libraries / "ld-linux-x86-64.so.2"
+    _, folder, name = DEBIAN_MACHINES[platform.machine()]
+    libraries = root / "usr" / "lib" / folder
+    loader = libraries / name
     patchelf = [str(loader), "--library-path", str(libraries), str(root / "usr/bin/patchelf")]
     # RPATH, not RUNPATH: extension modules look for their libraries there too.
     quietly([*patchelf, "--force-rpath", "--set-rpath", libraries, binary])

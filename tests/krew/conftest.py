@@ -1,22 +1,28 @@
 """The bundle that krew installs, built from the sources that are here."""
 
+import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
-from tests.cluster import ClusterError, Unavailable
+from tests.cluster import Cluster, ClusterError, Unavailable
 from tests.conftest import ROOT
 from tests.krew import tools
 from tests.live.conftest import cluster
 
 __all__ = ["cluster"]
+
+NOBODY = 65534
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 
 SOURCES = ("kubectl_satoken", "krew", "tests", "docs", "LICENSE", "plugin.yaml")
 
@@ -37,10 +43,10 @@ class Bundle(NamedTuple):
         return self.dist / "satoken.yaml"
 
 
-def build(root: Path, dist: Path) -> Bundle:
+def build(root: Path, dist: Path, *options: str | Path) -> Bundle:
     """Runs krew/build of a source tree."""
     done = subprocess.run(
-        [sys.executable, root / "krew" / "build", "--dist", dist],
+        [sys.executable, root / "krew" / "build", "--dist", dist, *options],
         capture_output=True,
         text=True,
     )
@@ -71,6 +77,12 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def unpacked(bundle: Bundle) -> Iterator[Path]:
     """The program of the bundle, where every user may start it."""
+    with unpack(bundle) as program:
+        yield program
+
+
+@contextlib.contextmanager
+def unpack(bundle: Bundle) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="satoken-") as folder:
         os.chmod(folder, 0o755)
         shutil.unpack_archive(bundle.archive, folder, filter="data")
@@ -86,3 +98,35 @@ def krew() -> Path:
         if os.environ.get("CI") == "true":
             pytest.fail(str(reason))
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def web(cluster: Cluster, installed: Path) -> str:
+    """A pod in a cluster whose service account says that it gets no token."""
+    manifest = """
+    apiVersion: v1
+    kind: ServiceAccount
+    metadata: {name: web}
+    automountServiceAccountToken: false
+    ---
+    apiVersion: v1
+    kind: Pod
+    metadata: {name: web}
+    spec:
+      serviceAccountName: web
+      containers: [{name: app, image: app, imagePullPolicy: Never}]
+    """
+    kubectl = shutil.which("kubectl", path=str(installed.parent)) or "kubectl"
+    subprocess.run(
+        [kubectl, "--kubeconfig", cluster.kubeconfig, "apply", "-f", "-"],
+        input=re.sub("^    ", "", manifest, flags=re.MULTILINE),
+        check=True,
+        text=True,
+    )
+    return "pod/web"
+
+
+def call(program: Path, *words: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+    """Runs the program with nothing in the environment, unless ``env`` says otherwise."""
+    options = {"env": {}, "cwd": "/", "capture_output": True, "text": True, **options}
+    return subprocess.run([program, *words], stdin=subprocess.DEVNULL, **options)

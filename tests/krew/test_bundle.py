@@ -7,9 +7,7 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,20 +16,7 @@ from kubectl_satoken.cli import VERBS
 from tests import interpreters
 from tests.cluster import Cluster
 from tests.conftest import ROOT
-from tests.krew.conftest import Bundle, build
-
-NOBODY = 65534
-
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
-
-Call = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def call(program: Path, *words: str, **options: Any) -> "subprocess.CompletedProcess[str]":
-    """Runs the program with nothing in the environment, unless ``env`` says otherwise."""
-    options = {"env": {}, "cwd": "/", "capture_output": True, "text": True, **options}
-    return subprocess.run([program, *words], stdin=subprocess.DEVNULL, **options)
-
+from tests.krew.conftest import NOBODY, Bundle, build, call, root_only
 
 # --- the archive -----------------------------------------------------------------------------
 
@@ -243,32 +228,6 @@ def test_large_files_are_read_by_the_quick_yaml(unpacked: Path) -> None:
 
 
 # --- on a cluster ----------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def web(cluster: Cluster, installed: Path) -> str:
-    """A pod in a cluster whose service account says that it gets no token."""
-    manifest = """
-    apiVersion: v1
-    kind: ServiceAccount
-    metadata: {name: web}
-    automountServiceAccountToken: false
-    ---
-    apiVersion: v1
-    kind: Pod
-    metadata: {name: web}
-    spec:
-      serviceAccountName: web
-      containers: [{name: app, image: app, imagePullPolicy: Never}]
-    """
-    kubectl = shutil.which("kubectl", path=str(installed.parent)) or "kubectl"
-    subprocess.run(
-        [kubectl, "--kubeconfig", cluster.kubeconfig, "apply", "-f", "-"],
-        input=re.sub("^    ", "", manifest, flags=re.MULTILINE),
-        check=True,
-        text=True,
-    )
-    return "pod/web"
 
 
 def raw_config(cluster: Cluster) -> bytes:
