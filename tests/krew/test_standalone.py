@@ -15,6 +15,29 @@ from tests.conftest import ROOT
 from tests.krew import standalone
 from tests.krew.conftest import NOBODY, Bundle, build, call, root_only, unpack
 
+# By what a library is known in the binary that it is linked into.
+LINKED = {
+    "bzip2": rb"bzip2/libbzip2: internal error",
+    "expat": rb"expat_\d+\.\d+\.\d+",
+    "libedit": rb"/\.editrc",
+    "libffi": rb"LIBFFI_TMPDIR",
+    "libuuid": rb"clock: %04x tv: ",
+    "mpdecimal": rb"libmpdec: internal error",
+    "ncurses": rb"ncurses \d+\.\d+",
+    "openssl": rb"OpenSSL \d+\.\d+\.\d+ ",
+    "sqlite": rb"SQLite format 3\0",
+    "xz": rb"\xfd7zXZ\0",
+    "zlib": rb"inflate \d[.\d]* Copyright",
+    "zstd": rb"Unsupported frame parameter",
+}
+# By what others would be known, for which we have no text: what may be linked in some day.
+UNKNOWN = {
+    "Berkeley DB": rb"Berkeley DB \d",
+    "gdbm": rb"gdbm_errno|GDBM version",
+    "readline": rb"/\.inputrc",
+    "Tcl": rb"tcl_library|Tcl_Init",
+}
+
 
 @pytest.fixture(scope="module")
 def movable(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
@@ -46,6 +69,17 @@ def test_the_archive_has_no_glibc_and_no_links(movable: Bundle) -> None:
     names = [Path(entry.name).name for entry in entries]
     assert "modules" in names
     assert not [name for name in names if re.match(r"ld-linux|lib(c|m|dl|pthread)\.so", name)]
+
+
+def test_each_library_in_the_binary_has_its_licence(program: Path) -> None:
+    (binary,) = (program.parent / "bin").iterdir()
+    content = binary.read_bytes()
+    found = {name for name, mark in LINKED.items() if re.search(mark, content)}
+    assert {"openssl", "zlib"} <= found, "the marks find nothing"
+    licences = {path.stem for path in (program.parent / "licenses").iterdir()}
+    assert found <= licences
+    assert {path.stem for path in (ROOT / "krew" / "licenses").iterdir()} == set(LINKED)
+    assert not [name for name, mark in UNKNOWN.items() if re.search(mark, content)]
 
 
 def test_it_runs_with_an_empty_environment(program: Path) -> None:
