@@ -143,27 +143,35 @@ def page(parser, name: str, summary: str, sections: dict[str, str]) -> str:  # t
     """A manual page of a parser."""
     parser.prog = name
     parser.epilog = None  # argparse-manpage would fill its lines
+    date = dated()
     made = Manpage(
         parser,
         _data={
             "project_name": PROGRAM,
             "version": __version__,
-            "date": released(),
+            "date": date,
             "manual_title": "kubectl plugins",
             "description": summary.rstrip("."),
         },
     )
     for heading, content in sections.items():
         made.add_section(heading, "=", content)
+    # a date with the hyphens of words is none to mandoc
+    text = str(made).replace(date.replace("-", r"\-"), date, 1)
     # nothing but the text may end a line: the page is compared
-    return "".join(line.rstrip() + "\n" for line in str(made).splitlines())
+    return "".join(line.rstrip() + "\n" for line in text.splitlines())
 
 
-def released() -> str:
-    """When this version was released, by the changelog; ``unreleased`` before that."""
+def dated() -> str:
+    """The date of this version by the changelog: of its release, or before that of its last change.
+
+    A manual page must have one: mandoc warns of a word in its place, as of nothing.
+    """
     changes = (ROOT / "CHANGELOG.md").read_text()
-    found = re.search(rf"^## {re.escape(__version__)} [-(]*\s*([\w-]+)", changes, re.MULTILINE)
-    return found[1] if found else "unreleased"
+    heading = rf"^## {re.escape(__version__)} .*?(\d{{4}}-\d\d-\d\d)"
+    found = re.search(heading, changes, re.MULTILINE)
+    assert found, f"CHANGELOG.md has no heading with {__version__} and a date"
+    return found[1]
 
 
 def roff(text: str) -> str:
